@@ -1,0 +1,118 @@
+//! The controller as a process.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+/// Where the controller finds what it works with.
+pub(crate) struct Places {
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) prometheus: String,
+}
+
+/// A controller that runs.
+pub(crate) struct Controller {
+    child: Child,
+    /// From the start of the process until it is ready.
+    pub(crate) started_in: Duration,
+}
+
+/// Ticks of the kernel's clock in a second, as `/proc` counts.
+const TICKS: u64 = 100;
+
+/// It has to be ready by then.
+const START: Duration = Duration::from_secs(120);
+
+impl Controller {
+    /// Starts it, and waits until it is ready.
+    pub(crate) async fn start(places: &Places) -> Result<Self> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
+        let began = Instant::now();
+        let child = Command::new(binary()?)
+            .args(["controller", "--leader-elect=false", "--log-level=error"])
+            .arg(format!("--listen=127.0.0.1:{port}"))
+            .arg(format!("--metrics-server={}", places.prometheus))
+            .arg("--kubeconfig")
+            .arg(&places.kubeconfig)
+            .env("KUBECONFIG", &places.kubeconfig)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("start the controller")?;
+        while !is_ready(port).await {
+            if began.elapsed() > START {
+                bail!("the controller is not ready after {} s", START.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let started_in = began.elapsed();
+        Ok(Self { child, started_in })
+    }
+
+    /// Ends it.
+    pub(crate) async fn stop(&mut self) {
+        drop(self.child.kill().await);
+    }
+
+    /// Time on a processor so far.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = self.proc("stat")?;
+        let after = stat.rsplit(')').next().unwrap_or_default();
+        let fields: Vec<u64> = after
+            .split_whitespace()
+            .map(|field| field.parse().unwrap_or(0))
+            .collect();
+        let ticks = fields.get(11).unwrap_or(&0) + fields.get(12).unwrap_or(&0);
+        Ok(Duration::from_millis(ticks * 1000 / TICKS))
+    }
+
+    /// Resident memory, in MiB.
+    pub(crate) fn memory(&self) -> Result<f64> {
+        let status = self.proc("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: f64 = line
+            .and_then(|line| line.split_whitespace().next())
+            .and_then(|kib| kib.parse().ok())
+            .context("read VmRSS")?;
+        Ok(kib / 1024.0)
+    }
+
+    fn proc(&self, file: &str) -> Result<String> {
+        let id = self.child.id().context("the controller ended")?;
+        let path = format!("/proc/{id}/{file}");
+        std::fs::read_to_string(&path).with_context(|| format!("read {path}"))
+    }
+}
+
+/// `serin` beside the folder of this example.
+fn binary() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own
+        .parent()
+        .and_then(Path::parent)
+        .context("find the build")?;
+    let binary = folder.join("serin");
+    if !binary.exists() {
+        bail!("{} is not there: build it first", binary.display());
+    }
+    Ok(binary)
+}
+
+async fn is_ready(port: u16) -> bool {
+    let asked = async {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await?;
+        Ok::<_, std::io::Error>(reply.starts_with("HTTP/1.") && reply.contains(" 200 "))
+    };
+    asked.await.unwrap_or(false)
+}

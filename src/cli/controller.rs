@@ -1,0 +1,221 @@
+//! `serin controller`: its flags, and the hand-over to the controller.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{ArgAction, Args as ClapArgs};
+use kube::Config;
+use tokio::net::TcpListener;
+use tokio::signal::unix::SignalKind;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::controller::{Controller, Defaults};
+use crate::crd::names::PROVIDERS;
+use crate::http_client::Http;
+use crate::server;
+use crate::server::health::Health;
+use crate::telemetry::Telemetry;
+use crate::telemetry::log::{self, LogFormat};
+
+/// Flags of `serin controller`. Each is also an environment variable, `SERIN_` and its name.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ControllerArgs {
+    /// Provider of Canaries that name none
+    #[arg(long, env = "SERIN_PROVIDER", default_value = "gatewayapi:v1", value_parser = PROVIDERS)]
+    pub provider: String,
+    /// Prometheus server of Canaries that name none
+    #[arg(long, env = "SERIN_METRICS_SERVER", value_name = "URL")]
+    pub metrics_server: Option<http::Uri>,
+    /// Address of probes, metrics and API
+    #[arg(long, env = "SERIN_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// Let everybody who reaches that address read Canaries there
+    #[arg(long, env = "SERIN_ANONYMOUS_READS")]
+    pub anonymous_reads: bool,
+    /// Work only while holding the lease
+    #[arg(long, env = "SERIN_LEADER_ELECT", default_value_t = true, action = ArgAction::Set,
+        num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub leader_elect: bool,
+    /// Namespace of the lease; by default POD_NAMESPACE, then serin-system
+    #[arg(long, env = "SERIN_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// Name of this replica in the lease; by default POD_NAME, then HOSTNAME
+    #[arg(long, env = "SERIN_IDENTITY")]
+    pub identity: Option<String>,
+    /// Canaries that are worked on at the same time
+    #[arg(long, env = "SERIN_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+    /// Form of the log
+    #[arg(long, env = "SERIN_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Level of the log: error, warn, info, debug, trace, or directives such as serin=debug,kube=info
+    #[arg(long, env = "SERIN_LOG", default_value = "info")]
+    pub log_level: String,
+}
+
+/// What the controller is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Provider of Canaries that name none.
+    pub provider: String,
+    /// Prometheus server of Canaries that name none.
+    pub metrics_server: Option<String>,
+    /// The only namespace that is watched; `None`: all.
+    pub namespace: Option<String>,
+    /// Address of probes, metrics and API.
+    pub listen: SocketAddr,
+    /// Everybody who reaches that address may read Canaries there.
+    pub anonymous_reads: bool,
+    /// The lease to hold while working; `None`: work without one.
+    pub lease: Option<Lease>,
+    /// Canaries that are worked on at the same time.
+    pub concurrency: u16,
+}
+
+/// The lease, and who wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Its namespace.
+    pub namespace: String,
+    /// Name of this replica.
+    pub identity: String,
+}
+
+impl Settings {
+    /// The same for the shell.
+    fn shell(&self) -> crate::controller::Settings {
+        let (lease_namespace, identity) = match &self.lease {
+            Some(lease) => (lease.namespace.clone(), lease.identity.clone()),
+            None => (String::new(), String::new()),
+        };
+        crate::controller::Settings {
+            namespace: self.namespace.clone(),
+            defaults: Defaults {
+                provider: self.provider.clone(),
+                metrics_server: self.metrics_server.clone(),
+            },
+            concurrency: usize::from(self.concurrency),
+            elect: self.lease.is_some(),
+            lease_namespace,
+            identity,
+            clock: Clock::System,
+        }
+    }
+
+    /// What these flags mean, where `env` answers for the variables that Kubernetes sets in a Pod.
+    pub fn meant(
+        args: &ControllerArgs,
+        namespace: Option<String>,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
+        let namespace = namespace.filter(|name| !name.is_empty());
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let identity = args.identity.clone().or_else(|| set("POD_NAME"));
+        let lease = match (args.leader_elect, identity.or_else(|| set("HOSTNAME"))) {
+            (false, _) => None,
+            (true, Some(identity)) => Some(Lease {
+                namespace: args
+                    .lease_namespace
+                    .clone()
+                    .or_else(|| set("POD_NAMESPACE"))
+                    .unwrap_or_else(|| "serin-system".to_owned()),
+                identity,
+            }),
+            (true, None) => {
+                bail!("this replica has no name: set --identity, or --leader-elect=false")
+            }
+        };
+        Ok(Self {
+            provider: args.provider.clone(),
+            metrics_server: args.metrics_server.as_ref().map(ToString::to_string),
+            namespace,
+            listen: args.listen,
+            anonymous_reads: args.anonymous_reads,
+            lease,
+            concurrency: args.concurrency,
+        })
+    }
+}
+
+/// Runs the controller until it is told to stop.
+pub(super) async fn run(args: &ControllerArgs, namespace: Option<String>) -> Result<()> {
+    log::start(args.log_format, &args.log_level)?;
+    let settings = Settings::meant(args, namespace, |name| std::env::var(name).ok())?;
+    start(settings).await
+}
+
+/// Runs controller and HTTP server side by side; both end in order on SIGTERM or SIGINT.
+async fn start(settings: Settings) -> Result<()> {
+    let config = Config::infer()
+        .await
+        .context("find the API server: neither a kubeconfig nor a Pod's account is here")?;
+    let telemetry = Telemetry::new(&settings.provider);
+    let http = Http::new().context("set up the client for metrics servers")?;
+    let cluster = Cluster::new(config).context("make a client of the API server")?;
+    let controller = Controller::new(cluster, http, telemetry.clone(), settings.shell());
+    let unsynced = controller.unsynced();
+    let health = Health::waiting_for(&unsynced());
+    let state = server::State {
+        canaries: controller.canaries(),
+        health: health.clone(),
+        telemetry,
+        anonymous_reads: settings.anonymous_reads,
+    };
+    let listener = TcpListener::bind(settings.listen).await;
+    let listener = listener.with_context(|| format!("listen on {}", settings.listen))?;
+    let (stop, stopped) = watch::channel(false);
+    let syncing = tokio::spawn(follow(health, unsynced));
+    let serving = tokio::spawn(server::listen::serve(
+        listener,
+        server::app(state),
+        told(stopped.clone()),
+    ));
+    let signals = async move {
+        signal().await;
+        stop.send_replace(true);
+    };
+    tokio::join!(controller.run(told(stopped)), signals);
+    syncing.abort();
+    serving.await.context("serve HTTP")
+}
+
+/// Says of each cache when its first list is done, until all are.
+pub(super) async fn follow(
+    health: Health,
+    unsynced: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
+) {
+    let all = health.missing();
+    loop {
+        let missing = unsynced();
+        for part in all.iter().filter(|part| !missing.contains(&part.as_str())) {
+            health.synced(part);
+        }
+        if missing.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Ends when the stop is given, or whoever could give it is gone.
+pub(crate) async fn told(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Ends with SIGTERM, as a kubelet sends it, or SIGINT, as a terminal does.
+async fn signal() {
+    let mut terminate = match tokio::signal::unix::signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return warn!(%error, "signals cannot be heard; the controller stops"),
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    info!("told to stop");
+}

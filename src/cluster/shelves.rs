@@ -1,0 +1,125 @@
+//! Everything that the watches saw, by kind.
+
+use std::sync::Arc;
+
+use kube::core::DynamicObject;
+
+use crate::cluster::shelf::{Place, Shelf};
+use crate::crd::canary::Canary;
+use crate::crd::metric_template::MetricTemplate;
+use crate::objects::{
+    Autoscaler, Deployment, EndpointSlice, Kind, ObjectKey, Pod, ReplicaSet, Seen, Selecting,
+    Service, mark,
+};
+
+/// What the watches saw.
+#[derive(Debug, Default)]
+pub struct Shelves {
+    /// Canaries. One that cannot be read is left out, and never hides the others.
+    pub canaries: Shelf<Canary>,
+    /// MetricTemplates.
+    pub templates: Shelf<MetricTemplate>,
+    /// Admission policies and bindings named `serin-…`: kind and identity.
+    pub policies: Shelf<String>,
+    pub(crate) deployments: Shelf<Deployment>,
+    pub(crate) replica_sets: Shelf<ReplicaSet>,
+    pub(crate) services: Shelf<Service>,
+    pub(crate) endpoint_slices: Shelf<EndpointSlice>,
+    pub(crate) pods: Shelf<Pod>,
+    pub(crate) budgets: Shelf<Selecting>,
+    pub(crate) network_policies: Shelf<Selecting>,
+    pub(crate) autoscalers: Shelf<Autoscaler>,
+    pub(crate) routes: Shelf<DynamicObject>,
+    pub(crate) grpc_routes: Shelf<DynamicObject>,
+    pub(crate) gateways: Shelf<DynamicObject>,
+}
+
+impl Shelves {
+    /// Everything in one namespace that decisions may need.
+    #[must_use]
+    pub fn seen(&self, namespace: &str) -> Seen {
+        let mut seen = Seen {
+            deployments: self.deployments.by_name(namespace),
+            replica_sets: self.replica_sets.by_name(namespace),
+            services: self.services.by_name(namespace),
+            endpoint_slices: self.endpoint_slices.by_name(namespace),
+            pods: self.pods.by_name(namespace),
+            budgets: self.budgets.by_name(namespace),
+            policies: self.network_policies.by_name(namespace),
+            autoscalers: self.autoscalers.by_name(namespace),
+            ..Seen::default()
+        };
+        let whole = [
+            (Kind::HttpRoute, &self.routes, Some(namespace)),
+            (Kind::GrpcRoute, &self.grpc_routes, Some(namespace)),
+            (Kind::Gateway, &self.gateways, None),
+        ];
+        for (kind, shelf, home) in whole {
+            if shelf.synced() {
+                seen.kinds.insert(kind);
+            }
+            for ((home, name), object) in shelf.list(home) {
+                seen.routes.insert(
+                    ObjectKey {
+                        kind,
+                        namespace: home,
+                        name,
+                    },
+                    object,
+                );
+            }
+        }
+        seen
+    }
+
+    /// Deployments that carry a gate, with the UID that it names.
+    #[must_use]
+    pub fn gated(&self) -> Vec<(ObjectKey, String)> {
+        let of = |(place, deployment): (Place, Arc<Deployment>)| {
+            let uid = deployment.meta.labels.get(mark::GATE)?.clone();
+            Some((ObjectKey::new(Kind::Deployment, &place.0, &place.1), uid))
+        };
+        self.deployments
+            .list(None)
+            .into_iter()
+            .filter_map(of)
+            .collect()
+    }
+
+    /// Identity of the admission objects that hold and guard; `None`: they are not all there.
+    #[must_use]
+    pub fn admission(&self) -> Option<String> {
+        let wanted = [
+            "MutatingAdmissionPolicy/serin-hold",
+            "MutatingAdmissionPolicyBinding/serin-hold",
+        ];
+        let guards = [
+            "ValidatingAdmissionPolicy/serin-guard",
+            "ValidatingAdmissionPolicyBinding/serin-guard",
+        ];
+        let parts: Option<Vec<String>> = wanted
+            .iter()
+            .chain(&guards)
+            .map(|name| self.policies.get("", name).map(|id| (*id).clone()))
+            .collect();
+        parts.map(|parts| parts.join(","))
+    }
+
+    /// What is not listed yet; empty once decisions may be made.
+    #[must_use]
+    pub fn unsynced(&self) -> Vec<&'static str> {
+        let all = [
+            ("canaries", self.canaries.synced()),
+            ("metrictemplates", self.templates.synced()),
+            ("deployments", self.deployments.synced()),
+            ("replicasets", self.replica_sets.synced()),
+            ("services", self.services.synced()),
+            ("endpointslices", self.endpoint_slices.synced()),
+            ("pods", self.pods.synced()),
+        ];
+        all.into_iter()
+            .filter(|(_, synced)| !synced)
+            .map(|(name, _)| name)
+            .collect()
+    }
+}

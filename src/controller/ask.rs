@@ -1,0 +1,193 @@
+//! Answers to the core's questions: from the API server, and from metrics servers. Questions are sent together.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+
+use crate::controller::observe::View;
+use crate::controller::{Context, Memo};
+use crate::crd::canary::Canary;
+use crate::metrics::prometheus::{self, Batch, Question};
+use crate::metrics::query::{self, Window};
+use crate::metrics::{self, MetricError};
+use crate::objects::{Kind, ObjectKey};
+use crate::rollout::observed::{Answer, Check, MetricCheck, Reading};
+use crate::workload;
+
+/// Deadline of a metric query (SAFETY, waits).
+const QUERY: Duration = Duration::from_secs(5);
+
+/// Answers every question, or says why it has no answer: a question never stays open.
+pub(crate) async fn answer(
+    context: &Context,
+    canary: &Canary,
+    view: &View,
+    memo: &mut Memo,
+    checks: Vec<Check>,
+) -> Vec<(Check, Answer)> {
+    let mut answers = Vec::new();
+    let mut counters = Vec::new();
+    for check in checks {
+        if let Some(known) = memo.get(&check) {
+            answers.push((check, known.clone()));
+            continue;
+        }
+        let key = ObjectKey::new(Kind::Deployment, &canary.home(), canary.target_name());
+        let reply = match &check {
+            Check::Gate => gate(context, &key).await,
+            Check::Target => target(context, canary, &key).await,
+            Check::Metric(metric) if matches!(metric.reading, Reading::Counters(_)) => {
+                counters.push(metric.clone());
+                continue;
+            }
+            Check::Metric(metric) => value(context, canary, view, metric).await,
+        };
+        answers.push((check, reply));
+    }
+    answers.extend(count(context, canary, view, counters).await);
+    memo.extend(
+        answers
+            .iter()
+            .filter(|(check, reply)| keeps(check, reply))
+            .cloned(),
+    );
+    answers
+}
+
+/// Counters of the past do not change; everything else is asked again each time.
+fn keeps(check: &Check, reply: &Answer) -> bool {
+    matches!(
+        (check, reply),
+        (Check::Metric(_), Answer::Counters(_) | Answer::Value(_))
+    )
+}
+
+async fn gate(context: &Context, key: &ObjectKey) -> Answer {
+    match context.cluster.probe_gate(key).await {
+        Ok(true) => Answer::GateHeld,
+        Ok(false) => Answer::GateOpen(
+            "a dry run of a changed template came back without being held".to_owned(),
+        ),
+        Err(error) => Answer::GateOpen(text(&error)),
+    }
+}
+
+async fn target(context: &Context, canary: &Canary, key: &ObjectKey) -> Answer {
+    match context.cluster.read(std::slice::from_ref(key)).await {
+        Ok(live) => Answer::Target(workload::live_target(canary, &live)),
+        Err(error) => Answer::Unreachable(text(&error)),
+    }
+}
+
+/// An error with its causes in one line.
+pub(crate) fn text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+async fn value(context: &Context, canary: &Canary, view: &View, check: &MetricCheck) -> Answer {
+    let (home, name) = (
+        canary.home(),
+        canary.metadata.name.clone().unwrap_or_default(),
+    );
+    let subject = view.subject(canary, &home, &name);
+    let default = context.defaults.metrics_server.as_deref();
+    let source = metrics::source(canary, &view.templates, default, &check.name);
+    let (Some(source), Some(window)) = (source, Window::of(check.reading)) else {
+        return Answer::Rejected(format!("there is no source for metric {}", check.name));
+    };
+    let asked = async {
+        let text = query::value(&source, &subject, window)?;
+        let request = prometheus::request(source.server, &text, window.at)?;
+        prometheus::value(&send(context, request).await?)
+    };
+    match asked.await {
+        Ok(value) => Answer::Value(value),
+        Err(error) => refused(error),
+    }
+}
+
+fn refused(error: MetricError) -> Answer {
+    match error {
+        MetricError::Rejected(why) => Answer::Rejected(why),
+        other => Answer::Unreachable(other.to_string()),
+    }
+}
+
+async fn send(context: &Context, request: Request<Bytes>) -> Result<Response<Bytes>, MetricError> {
+    let began = context.clock.now();
+    let reply = context.http.send(request, QUERY).await;
+    let seconds = context.clock.now().duration_since(began).as_secs_f64();
+    context.telemetry.provider_request(
+        "prometheus",
+        if reply.is_ok() { "answered" } else { "failed" },
+        seconds,
+    );
+    reply.map_err(|error| MetricError::Unreachable(text(&error)))
+}
+
+/// Counters of several metrics and times, as few requests as their servers and times allow.
+async fn count(
+    context: &Context,
+    canary: &Canary,
+    view: &View,
+    checks: Vec<MetricCheck>,
+) -> Vec<(Check, Answer)> {
+    let (home, name) = (
+        canary.home(),
+        canary.metadata.name.clone().unwrap_or_default(),
+    );
+    let subject = view.subject(canary, &home, &name);
+    let server = metrics::server(canary, context.defaults.metrics_server.as_deref())
+        .unwrap_or_default()
+        .to_owned();
+    let mut answers = BTreeMap::new();
+    let mut questions = Vec::new();
+    for check in checks {
+        let Reading::Counters(at) = check.reading else {
+            continue;
+        };
+        let plan = view
+            .observed
+            .metrics
+            .iter()
+            .find(|plan| plan.name == check.name);
+        let Some(plan) = plan else { continue };
+        let id = Check::Metric(check);
+        match query::counters(&subject, plan) {
+            Ok(query) => questions.push(Question {
+                id,
+                server: server.clone(),
+                query,
+                at,
+            }),
+            Err(error) => drop(answers.insert(id, refused(error))),
+        }
+    }
+    let batches = prometheus::group(questions);
+    let replies =
+        futures::future::join_all(batches.into_iter().map(|batch| ask(context, batch))).await;
+    answers.extend(replies.into_iter().flatten());
+    answers.into_iter().collect()
+}
+
+async fn ask(context: &Context, batch: Batch<Check>) -> Vec<(Check, Answer)> {
+    let asked = async { prometheus::parse(&send(context, batch.request()?).await?, &batch) };
+    match asked.await {
+        Ok(found) => found
+            .into_iter()
+            .map(|(id, counters)| (id, counters.map_or_else(refused, Answer::Counters)))
+            .collect(),
+        Err(error) => {
+            let answer = refused(error);
+            batch.ids().map(|id| (id.clone(), answer.clone())).collect()
+        }
+    }
+}

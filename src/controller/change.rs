@@ -1,0 +1,76 @@
+//! Which Canaries a change concerns.
+
+use std::time::Duration;
+
+use crate::cluster::{Changed, Place};
+use crate::controller::Context;
+use crate::crd::canary::Canary;
+use crate::objects::{Kind, ObjectKey};
+
+/// Changes that come together are looked at together.
+const SOON: Duration = Duration::from_millis(10);
+
+/// Calls the Canaries that a change concerns.
+pub(crate) fn file(context: &Context, change: &Changed) {
+    match change {
+        Changed::Canary(place) => context.queue.call(place, SOON),
+        Changed::Templates(namespace) => call(context, Some(namespace), |_| true),
+        Changed::Policies => call(context, None, |_| true),
+        Changed::Object(key, owner) if key.kind == Kind::Gateway => {
+            let _ = owner;
+            call(context, None, |canary| names_gateway(canary, key));
+        }
+        Changed::Object(key, owner) => call(context, Some(&key.namespace), |canary| {
+            concerns(canary, key, owner.as_deref())
+        }),
+    }
+}
+
+fn call(context: &Context, namespace: Option<&str>, concerns: impl Fn(&Canary) -> bool) {
+    for (place, canary) in context.shelves.canaries.list(namespace) {
+        if concerns(&canary) {
+            let place: &Place = &place;
+            context.queue.call(place, SOON);
+        }
+    }
+}
+
+fn names_gateway(canary: &Canary, key: &ObjectKey) -> bool {
+    let parents = canary
+        .spec
+        .service
+        .iter()
+        .flat_map(|service| &service.gateway_refs);
+    !canary.spec.route_refs.is_empty() || parents.into_iter().any(|parent| parent.name == key.name)
+}
+
+fn concerns(canary: &Canary, key: &ObjectKey, owner: Option<&str>) -> bool {
+    let (target, clone) = (canary.target_name(), canary.canary_name());
+    let services = [
+        canary.service_name().to_owned(),
+        canary.canary_service_name(),
+    ];
+    match key.kind {
+        Kind::Deployment => key.name == target || key.name == clone,
+        Kind::ReplicaSet => owner.is_some_and(|owner| owner == target || owner == clone),
+        Kind::Pod => owner.is_some_and(|owner| {
+            owner
+                .rsplit_once('-')
+                .is_some_and(|(name, _)| name == clone)
+        }),
+        Kind::Service => services.contains(&key.name),
+        Kind::EndpointSlice => {
+            owner.is_some_and(|owner| services.iter().any(|service| service == owner))
+        }
+        Kind::HttpRoute | Kind::GrpcRoute => {
+            key.name == canary.service_name()
+                || canary
+                    .spec
+                    .route_refs
+                    .iter()
+                    .any(|route| route.name == key.name)
+        }
+        Kind::HorizontalPodAutoscaler => true,
+        _ => false,
+    }
+}

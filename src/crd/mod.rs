@@ -1,0 +1,17 @@
+//! Our kinds: `Canary`, `MetricTemplate` and `AlertProvider`.
+
+pub mod alert_provider;
+pub mod analysis;
+pub mod canary;
+pub mod definition;
+pub mod metric_template;
+pub mod moment;
+pub mod names;
+pub mod record;
+pub mod refusals;
+mod rules;
+mod schema;
+pub mod status;
+#[cfg(test)]
+mod tests;
+pub mod traffic;

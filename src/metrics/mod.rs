@@ -1,0 +1,146 @@
+//! What is measured, how it is asked for, and what the replies say. Requests and replies are data here; others send them.
+
+mod plan;
+pub mod prometheus;
+pub mod query;
+mod template;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::Uri;
+
+use crate::analysis::MetricPlan;
+use crate::crd::canary::{Canary, Metric};
+use crate::crd::metric_template::MetricTemplate;
+use crate::metrics::plan::Planner;
+use crate::rollout::observed::{Answer, Problem};
+
+/// Name of the built-in check of the share of requests without an error.
+pub const SUCCESS_RATE: &str = "request-success-rate";
+
+/// Name of the built-in check of the share of requests that are slower than a limit.
+pub const DURATION: &str = "request-duration";
+
+/// The MetricTemplates of the cluster, by namespace and name.
+pub type Templates = BTreeMap<(String, String), Arc<MetricTemplate>>;
+
+/// Why a question got no usable reply; a variant for each thing that can be done about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetricError {
+    /// The server did not answer, or not as a Prometheus does: ask again later.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The server answered, but says itself that the reply may be incomplete: it never passes, ask again later.
+    #[error("the reply carries a warning: {0}")]
+    Warned(String),
+    /// The question is wrong: somebody has to change the configuration.
+    #[error("{0}")]
+    Rejected(String),
+}
+
+impl From<MetricError> for Answer {
+    fn from(error: MetricError) -> Self {
+        match error {
+            MetricError::Rejected(why) => Self::Rejected(why),
+            unreachable => Self::Unreachable(unreachable.to_string()),
+        }
+    }
+}
+
+/// Where the value of a metric comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source<'a> {
+    /// Address of the server.
+    pub server: &'a str,
+    /// The query, with its variables.
+    pub query: &'a str,
+    /// Values of `{{ variables.x }}`.
+    pub variables: &'a BTreeMap<String, String>,
+    /// Length of the window.
+    pub interval: std::time::Duration,
+}
+
+/// The metrics that judge this Canary, and what is wrong with the others; a metric with an error is not in the plan.
+///
+/// `default` is the controller's metrics server, `provider` what routes the traffic. Without any metric in the spec, and
+/// with a server and a Service to count at, the built-in success rate is planned with a limit of 99 %. Latency has no
+/// default limit: it is to be compared with stable's, which this version does not do, so it is planned only with a limit.
+#[must_use]
+pub fn plan(
+    canary: &Canary,
+    templates: &Templates,
+    default: Option<&str>,
+    provider: &str,
+) -> (Vec<MetricPlan>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let planner = Planner::new(canary, templates, server(canary, default), provider);
+    let plans = planner.plans(&canary.spec.analysis.metrics, &mut problems);
+    (plans, problems)
+}
+
+/// The server that answers for this Canary's built-in checks: its own, or else the controller's.
+#[must_use]
+pub fn server<'a>(canary: &'a Canary, default: Option<&'a str>) -> Option<&'a str> {
+    canary.spec.metrics_server.as_deref().or(default)
+}
+
+/// Where the value of the metric with this name comes from; `None`: it is not in the spec, built in, or its template or
+/// server is missing, which `plan` has said.
+#[must_use]
+pub fn source<'a>(
+    canary: &'a Canary,
+    templates: &'a Templates,
+    default: Option<&'a str>,
+    name: &str,
+) -> Option<Source<'a>> {
+    let metric = canary
+        .spec
+        .analysis
+        .metrics
+        .iter()
+        .find(|metric| metric.name == name)?;
+    let server = server(canary, default);
+    let (server, query) = match &metric.template_ref {
+        Some(reference) => {
+            let spec = &templates
+                .get(&(canary.home(), reference.name.clone()))?
+                .spec;
+            (
+                spec.provider.address.as_deref().or(server),
+                spec.query.as_str(),
+            )
+        }
+        None => (server, metric.query.as_deref()?),
+    };
+    Some(Source {
+        server: server?,
+        query,
+        variables: &metric.template_variables,
+        interval: interval(metric),
+    })
+}
+
+/// Window of a metric: a minute if nothing is written, and a second at least.
+fn interval(metric: &Metric) -> std::time::Duration {
+    let written = metric.interval.filter(|interval| !interval.is_negative());
+    let interval = written.map_or(std::time::Duration::from_secs(60), Into::into);
+    interval.max(std::time::Duration::from_secs(1))
+}
+
+/// What is wrong with the address of a server, if anything is.
+fn address_problem(address: &str) -> Option<&'static str> {
+    let Ok(uri) = address.parse::<Uri>() else {
+        return Some("is no URL");
+    };
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || authority.is_empty() {
+        Some("must begin with http:// or https:// and a host")
+    } else if authority.contains('@') {
+        Some("must not carry credentials")
+    } else if uri.query().is_some() {
+        Some("must not carry a query")
+    } else {
+        None
+    }
+}

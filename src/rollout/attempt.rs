@@ -1,0 +1,296 @@
+//! Attempts: how one begins and how it ends.
+
+use std::time::Duration;
+
+use crate::analysis::traffic;
+use crate::analysis::{Measure, counts};
+use crate::crd::moment::Moment;
+use crate::crd::status::{
+    CandidateStatus, Mark, Memory, Outcome, Phase, Release, StableStatus, StepStatus, TrafficLevel,
+    Verdict,
+};
+use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Target};
+use crate::rollout::steps;
+use crate::rollout::tick::{Asked, Tick};
+
+/// How far stable's own traffic is looked back on, longest first, in seconds; the first that the server remembers counts.
+const LOOK_BACK: [u64; 2] = [600, 20];
+
+/// Default of `analysis.maxWait` (ANALYSIS 4.11).
+const MAX_WAIT: Duration = Duration::from_secs(30 * 60);
+
+/// How long evidence may be waited for in a step.
+pub(crate) fn max_wait(tick: &Tick<'_>) -> Duration {
+    tick.spec.analysis.max_wait.map_or(MAX_WAIT, Into::into)
+}
+
+/// An attempt is under way.
+pub(crate) fn is_open(tick: &Tick<'_>) -> bool {
+    tick.candidate()
+        .is_some_and(|candidate| candidate.verdict.is_none())
+        && matches!(
+            tick.status.phase,
+            Phase::Waiting
+                | Phase::Progressing
+                | Phase::WaitingPromotion
+                | Phase::Promoting
+                | Phase::Finalising
+        )
+}
+
+/// Begins an attempt for the held template.
+pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
+    let plan = steps::freeze(&tick.spec.analysis, tick.kind());
+    let level = traffic_level(
+        tick,
+        &plan.iter().map(|step| step.weight).collect::<Vec<_>>(),
+    )?;
+    let attempt = tick
+        .status
+        .history
+        .iter()
+        .map(|release| release.attempt)
+        .max()
+        .unwrap_or(0)
+        + 1;
+    let exception = exception(tick, target);
+    let mut marks = Vec::new();
+    if !target.available && target.replicas > 0 {
+        marks.push(Mark::RollForward);
+    }
+    tick.status.candidate = Some(CandidateStatus {
+        revision: target.revision.clone(),
+        images: target.images.clone(),
+        containers: target.containers.clone(),
+        since: Some(tick.now),
+        requested: tick.spec.revision.clone(),
+        attempt,
+        traffic: level,
+        need: target.replicas,
+        exception,
+        by: None,
+        marks,
+        verdict: None,
+    });
+    let first = plan.first().map_or(0, |step| step.weight);
+    tick.status.plan = plan;
+    tick.status.restart_at = None;
+    tick.status.failed_checks = 0;
+    tick.status.iterations = 0;
+    tick.status.checks.clear();
+    tick.status.diagnosis.clear();
+    tick.status.memory = Some(Memory::default());
+    enter(tick, 0);
+    tick.want(first);
+    tick.go(Phase::Progressing);
+    let images = target.images.join(", ");
+    tick.note(
+        "CandidateHeld",
+        format!(
+            "revision {} ({images}) is held and will be tried as attempt {attempt}",
+            target.revision
+        ),
+    );
+    if level == Some(TrafficLevel::Low) {
+        tick.warn("Unproven", "stable itself gets too little traffic for evidence; the release goes on and is marked unproven");
+    }
+    Ok(())
+}
+
+/// Enters a step of the plan: its clock, its passes and its deadline begin anew.
+pub(crate) fn enter(tick: &mut Tick<'_>, index: u32) {
+    let deadline = tick.now.after(tick.progress_deadline());
+    tick.status.step = Some(StepStatus {
+        index,
+        of: u32::try_from(tick.status.plan.len()).unwrap_or(u32::MAX),
+        started_at: tick.now,
+        clock_at: None,
+        next_at: None,
+        deadline_at: deadline,
+        passed: 0,
+        paused_at: None,
+        waiting: None,
+    });
+    if let Some(memory) = &mut tick.status.memory {
+        memory.window_start = None;
+        memory.last_round = None;
+        memory.last_pass = None;
+        memory.shared_failures = 0;
+    }
+}
+
+/// Why the analysis may be left out: the spec says so, or the revision was promoted before.
+fn exception(tick: &Tick<'_>, target: &Target) -> Option<Mark> {
+    if tick.spec.skip_analysis {
+        return Some(Mark::Forced);
+    }
+    let window = usize::try_from(tick.spec.rollback_window.max(0)).unwrap_or(0);
+    let promoted = tick
+        .status
+        .history
+        .iter()
+        .filter(|release| release.outcome == Outcome::Promoted);
+    let known = promoted
+        .take(window)
+        .any(|release| release.revision == target.revision);
+    known.then_some(Mark::KnownGood)
+}
+
+/// Whether stable's own traffic is enough for evidence; `None` where nothing counts requests.
+fn traffic_level(tick: &Tick<'_>, weights: &[u8]) -> Asked<Option<TrafficLevel>> {
+    let Some(plan) = tick
+        .seen
+        .metrics
+        .iter()
+        .find(|plan| plan.measure == Measure::Share)
+    else {
+        return Ok(None);
+    };
+    let at = |seconds: u64| {
+        Moment::new(
+            tick.now.timestamp()
+                - jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0)),
+        )
+    };
+    let check = |moment| {
+        Check::Metric(MetricCheck {
+            name: plan.name.clone(),
+            reading: Reading::Counters(moment),
+        })
+    };
+    let mut missing = Vec::new();
+    let mut rate = None;
+    let now = tick
+        .answer(check(tick.now))
+        .map_err(|ask| missing.extend(ask))
+        .ok();
+    for seconds in LOOK_BACK {
+        match (tick.answer(check(at(seconds))), now) {
+            (Err(ask), _) => missing.extend(ask),
+            (Ok(Answer::Counters(base)), Some(Answer::Counters(now)))
+                if rate.is_none() && !now.is_empty() =>
+            {
+                rate = counts::increments(base, now).map(|seen| seen.stable.all / seconds as f64);
+            }
+            (Ok(_), _) => {}
+        }
+    }
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let silent = matches!(now, Some(Answer::Counters(all)) if all.is_empty());
+    let Some(rate) = rate.or(silent.then_some(0.0)) else {
+        return Ok(Some(TrafficLevel::Enough));
+    };
+    let weights: Vec<u8> = weights
+        .iter()
+        .copied()
+        .filter(|weight| *weight > 0)
+        .collect();
+    Ok(Some(traffic::low_traffic(
+        &tick.seen.metrics,
+        &weights,
+        rate,
+        max_wait(tick),
+    )))
+}
+
+/// Ends the attempt with an outcome: it goes into the history, and nothing may raise its weight again.
+pub(crate) fn close(tick: &mut Tick<'_>, outcome: Outcome, reason: String, by: Option<String>) {
+    let now = tick.now;
+    let Some(candidate) = &mut tick.status.candidate else {
+        return;
+    };
+    candidate.verdict = Some(Verdict {
+        outcome,
+        reason: reason.clone(),
+        at: now,
+    });
+    let mut marks = candidate.marks.clone();
+    if outcome == Outcome::Promoted {
+        marks.extend(
+            candidate
+                .exception
+                .filter(|mark| !candidate.marks.contains(mark)),
+        );
+    }
+    let release = Release {
+        revision: candidate.revision.clone(),
+        images: candidate.images.clone(),
+        outcome,
+        marks,
+        reason,
+        by: by.or_else(|| candidate.by.clone()),
+        started_at: candidate.since,
+        ended_at: now,
+        attempt: candidate.attempt,
+    };
+    record(tick, release);
+}
+
+/// Puts a finished release into the history, newest first, within `historyLimit`.
+pub(crate) fn record(tick: &mut Tick<'_>, release: Release) {
+    tick.status.history.insert(0, release);
+    let limit = usize::try_from(tick.spec.history_limit.clamp(1, 50)).unwrap_or(10);
+    tick.status.history.truncate(limit);
+}
+
+/// Ends the attempt as failed: weight 0 from now on, and the phase says so at once (SAFETY T5).
+pub(crate) fn fail(tick: &mut Tick<'_>, outcome: Outcome, reason: String, by: Option<String>) {
+    let event = if outcome == Outcome::Aborted {
+        "Aborted"
+    } else {
+        "Rejected"
+    };
+    tick.warn(
+        event,
+        format!("revision {}: {reason}", tick.candidate_revision()),
+    );
+    close(tick, outcome, reason.clone(), by);
+    tick.status.step = None;
+    tick.want(0);
+    tick.say(reason);
+    tick.go(Phase::Failed);
+}
+
+/// Makes what serves now the stable revision.
+pub(crate) fn adopt_serving(tick: &mut Tick<'_>, target: &Target) {
+    let serving = target.serving.first();
+    let same = tick
+        .status
+        .stable
+        .as_ref()
+        .is_some_and(|stable| serving.is_some_and(|set| set.revision == stable.revision));
+    let since = tick
+        .status
+        .stable
+        .as_ref()
+        .filter(|_| same)
+        .and_then(|stable| stable.since)
+        .or(Some(tick.now));
+    tick.status.stable = Some(StableStatus {
+        revision: serving.map_or_else(|| target.revision.clone(), |set| set.revision.clone()),
+        images: serving.map_or_else(|| target.images.clone(), |set| set.images.clone()),
+        since,
+        replica_set: serving
+            .map(|set| set.replica_set.clone())
+            .unwrap_or_default(),
+        target_uid: target.uid.clone(),
+        configs: target.configs.clone(),
+    });
+}
+
+/// Nothing of an attempt is left in the cluster: no canary, no weight, no lock.
+pub(crate) fn retired(tick: &Tick<'_>) -> bool {
+    let routed = tick.seen.split.is_some() && !tick.settled();
+    tick.seen.canary.is_none() && !routed && tick.seen.services.idle && !tick.seen.capacity.locked
+}
+
+/// Notes a fact that the history will carry, once.
+pub(crate) fn mark(tick: &mut Tick<'_>, mark: Mark) {
+    if let Some(candidate) = &mut tick.status.candidate
+        && !candidate.marks.contains(&mark)
+    {
+        candidate.marks.push(mark);
+    }
+}

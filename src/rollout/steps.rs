@@ -1,0 +1,148 @@
+//! Plans: from the ways in which a spec can state its steps to one list, frozen when an attempt begins.
+
+use std::time::Duration;
+
+use crate::crd::canary::{Analysis, Step};
+use crate::crd::status::{Pause, PlannedStep};
+use crate::rollout::observed::TrafficKind;
+
+/// Weights when the spec states none.
+const DEFAULT_WEIGHTS: [u8; 3] = [10, 50, 100];
+
+/// The plan of an attempt: weights with their checks and pauses, in order. Never empty.
+#[must_use]
+pub fn freeze(analysis: &Analysis, traffic: TrafficKind) -> Vec<PlannedStep> {
+    let mut plan = if analysis.steps.is_empty() {
+        by_weights(analysis, traffic)
+    } else {
+        by_steps(&analysis.steps)
+    };
+    let ends_open = plan.last().is_none_or(|last| last.weight < 100);
+    if traffic == TrafficKind::Switched && ends_open {
+        plan.push(PlannedStep {
+            weight: 100,
+            checks: 0,
+            pause: None,
+        });
+    }
+    if let Some(bake) = analysis.bake
+        && let Some(last) = plan.last_mut()
+    {
+        last.pause = last.pause.or(Some(Pause {
+            seconds: Some(seconds(bake.into())),
+        }));
+    }
+    plan
+}
+
+fn by_weights(analysis: &Analysis, traffic: TrafficKind) -> Vec<PlannedStep> {
+    let checks = analysis.checks.max(1);
+    if traffic == TrafficKind::Switched || analysis.iterations.is_some() {
+        let checks = analysis.iterations.unwrap_or(checks).max(1);
+        return vec![PlannedStep {
+            weight: 0,
+            checks,
+            pause: None,
+        }];
+    }
+    weights(analysis)
+        .into_iter()
+        .map(|weight| PlannedStep {
+            weight,
+            checks,
+            pause: None,
+        })
+        .collect()
+}
+
+fn weights(analysis: &Analysis) -> Vec<u8> {
+    let percent = |weight: i32| u8::try_from(weight.clamp(1, 100)).unwrap_or(100);
+    if !analysis.step_weights.is_empty() {
+        return analysis
+            .step_weights
+            .iter()
+            .map(|weight| percent(*weight))
+            .collect();
+    }
+    let Some(by) = analysis.step_weight else {
+        return DEFAULT_WEIGHTS.to_vec();
+    };
+    let by = by.clamp(1, 100);
+    let most = analysis.max_weight.unwrap_or(100).clamp(by, 100);
+    (1..=most / by).map(|count| percent(count * by)).collect()
+}
+
+/// Explicit steps: a weight opens a step; checks and pauses that follow belong to it.
+fn by_steps(steps: &[Step]) -> Vec<PlannedStep> {
+    let mut plan: Vec<PlannedStep> = Vec::new();
+    for step in steps {
+        let weight = plan.last().map_or(0, |last| last.weight);
+        if let Some(next) = step.set_weight {
+            let weight = u8::try_from(next.clamp(0, 100)).unwrap_or(100);
+            plan.push(PlannedStep {
+                weight,
+                checks: 0,
+                pause: None,
+            });
+        } else if let Some(checks) = step.checks {
+            open(&mut plan, weight, |last| last.checks == 0).checks = checks;
+        } else if let Some(pause) = &step.pause {
+            let pause = Pause {
+                seconds: pause.duration.map(|duration| seconds(duration.into())),
+            };
+            open(&mut plan, weight, |_| true).pause = Some(pause);
+        }
+    }
+    if plan.is_empty() {
+        vec![PlannedStep {
+            weight: 100,
+            checks: 1,
+            pause: None,
+        }]
+    } else {
+        plan
+    }
+}
+
+/// The step that the next entry belongs to: the last one if it still takes it, else a new one at the same weight.
+fn open(
+    plan: &mut Vec<PlannedStep>,
+    weight: u8,
+    takes: impl Fn(&PlannedStep) -> bool,
+) -> &mut PlannedStep {
+    let fits = plan
+        .last()
+        .is_some_and(|last| last.pause.is_none() && takes(last));
+    if !fits {
+        plan.push(PlannedStep {
+            weight,
+            checks: 0,
+            pause: None,
+        });
+    }
+    let last = plan.len() - 1;
+    &mut plan[last]
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(
+        duration
+            .as_secs()
+            .max(u64::from(duration.subsec_nanos() > 0)),
+    )
+    .unwrap_or(u32::MAX)
+}
+
+/// The least time that a plan takes: its checks, its timed pauses, and the settling of each weight. Approvals count nothing.
+#[must_use]
+pub fn shortest_duration(
+    plan: &[PlannedStep],
+    interval: Duration,
+    settle_seconds: u32,
+) -> Duration {
+    let of = |step: &PlannedStep| {
+        let pause = step.pause.and_then(|pause| pause.seconds).unwrap_or(0);
+        interval * step.checks + Duration::from_secs(u64::from(pause) + u64::from(settle_seconds))
+    };
+    plan.iter().map(of).sum()
+}

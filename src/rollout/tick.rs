@@ -1,0 +1,262 @@
+//! One tick in the making: the new status, the notes and the next wake-up, while the phases work on them.
+
+use std::time::Duration;
+
+use crate::crd::canary::{Canary, CanarySpec};
+use crate::crd::moment::Moment;
+use crate::crd::status::{CanaryStatus, CandidateStatus, Phase, StepStatus};
+use crate::objects::mark;
+use crate::rollout::decision::Note;
+use crate::rollout::observed::{
+    Acceptance, Answer, CanaryArm, Check, Observed, Severity, Target, TrafficKind, Weight,
+};
+
+/// Either the value, or what has to be asked first.
+pub(crate) type Asked<T> = Result<T, Vec<Check>>;
+
+/// How many corrections of a route within `CONTEST_WINDOW` make it contested (LIFECYCLE).
+pub(crate) const CONTEST_LIMIT: usize = 3;
+/// See `CONTEST_LIMIT`.
+pub(crate) const CONTEST_WINDOW: Duration = Duration::from_secs(300);
+
+/// One tick in the making.
+pub(crate) struct Tick<'a> {
+    pub(crate) canary: &'a Canary,
+    pub(crate) spec: &'a CanarySpec,
+    pub(crate) seen: &'a Observed,
+    pub(crate) now: Moment,
+    pub(crate) status: CanaryStatus,
+    pub(crate) notes: Vec<Note>,
+    /// Id of a request whose annotation has to go.
+    pub(crate) acknowledge: Option<String>,
+    wake: Option<Moment>,
+}
+
+impl<'a> Tick<'a> {
+    pub(crate) fn new(canary: &'a Canary, seen: &'a Observed, now: Moment) -> Self {
+        let status = canary.status.clone().unwrap_or_default();
+        Self {
+            canary,
+            spec: &canary.spec,
+            seen,
+            now,
+            status,
+            notes: Vec::new(),
+            acknowledge: None,
+            wake: None,
+        }
+    }
+
+    /// The answer to a check, or the check as a question.
+    pub(crate) fn answer(&self, check: Check) -> Asked<&'a Answer> {
+        self.seen.answers.get(&check).ok_or_else(|| vec![check])
+    }
+
+    /// Comes back at this time at the latest.
+    pub(crate) fn wake_at(&mut self, at: Moment) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// Comes back after so many seconds at the latest.
+    pub(crate) fn wake_in(&mut self, seconds: u64) {
+        self.wake_at(self.now.after(Duration::from_secs(seconds)));
+    }
+
+    /// Time until the next wake-up, if one is set.
+    pub(crate) fn requeue(&self) -> Option<Duration> {
+        self.wake
+            .map(|wake| wake.since(self.now).max(Duration::from_millis(20)))
+    }
+
+    /// The state in one sentence.
+    pub(crate) fn say(&mut self, message: impl Into<String>) {
+        self.status.message = message.into();
+    }
+
+    pub(crate) fn note(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.notes.push(Note {
+            reason,
+            warning: false,
+            message: message.into(),
+        });
+    }
+
+    pub(crate) fn warn(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.notes.push(Note {
+            reason,
+            warning: true,
+            message: message.into(),
+        });
+    }
+
+    pub(crate) fn target(&self) -> Option<&'a Target> {
+        self.seen.target.as_ref()
+    }
+
+    pub(crate) fn canary_arm(&self) -> Option<&'a CanaryArm> {
+        self.seen.canary.as_ref()
+    }
+
+    pub(crate) fn candidate(&self) -> Option<&CandidateStatus> {
+        self.status.candidate.as_ref()
+    }
+
+    pub(crate) fn candidate_revision(&self) -> &str {
+        self.status
+            .candidate
+            .as_ref()
+            .map_or("", |candidate| &candidate.revision)
+    }
+
+    pub(crate) fn stable_revision(&self) -> &str {
+        self.status
+            .stable
+            .as_ref()
+            .map_or("", |stable| &stable.revision)
+    }
+
+    pub(crate) fn step(&self) -> Option<&StepStatus> {
+        self.status.step.as_ref()
+    }
+
+    pub(crate) fn deleting(&self) -> bool {
+        self.canary.metadata.deletion_timestamp.is_some()
+    }
+
+    pub(crate) fn has_finalizer(&self) -> bool {
+        let finalizers = self.canary.metadata.finalizers.as_ref();
+        finalizers.is_some_and(|all| all.iter().any(|finalizer| finalizer == mark::FINALIZER))
+    }
+
+    pub(crate) fn kind(&self) -> TrafficKind {
+        self.seen.abilities.traffic
+    }
+
+    pub(crate) fn progress_deadline(&self) -> Duration {
+        Duration::from_secs(
+            u64::try_from(self.spec.progress_deadline_seconds.max(1)).unwrap_or(600),
+        )
+    }
+
+    pub(crate) fn interval(&self) -> Duration {
+        std::time::Duration::from(self.spec.analysis.interval).max(Duration::from_secs(1))
+    }
+
+    pub(crate) fn go(&mut self, phase: Phase) {
+        self.status.phase = phase;
+    }
+
+    /// The first thing that makes the whole spec unusable, if there is one.
+    pub(crate) fn refusal(&self) -> Option<&'a str> {
+        let refused =
+            |problem: &&crate::rollout::observed::Problem| problem.severity == Severity::Refused;
+        self.seen
+            .problems
+            .iter()
+            .find(refused)
+            .map(|problem| problem.message.as_str())
+    }
+
+    /// Wants another weight from now on. What was accepted before says nothing about it.
+    pub(crate) fn want(&mut self, weight: u8) {
+        let traffic = &mut self.status.traffic;
+        if traffic.wanted != weight || traffic.wanted_at.is_none() {
+            traffic.wanted = weight;
+            traffic.wanted_at = Some(self.now);
+            traffic.accepted_at = None;
+            if weight == 0 {
+                traffic.backed = 0;
+            }
+            self.sense();
+        }
+    }
+
+    /// Compares the route with what is wanted: accepted, on its way, or changed by somebody else.
+    pub(crate) fn sense(&mut self) {
+        let wanted = Some(self.status.traffic.wanted);
+        let Some(split) = &self.seen.split else {
+            self.status.traffic.accepted_at = None;
+            self.status.traffic.written = 0;
+            return;
+        };
+        let written = split.routes.map(|routes| routes.canary.percent());
+        self.status.traffic.written = written.unwrap_or(self.status.traffic.written);
+        if written == wanted && split.acceptance == Acceptance::Accepted {
+            self.accept();
+        } else if self.status.traffic.accepted_at.take().is_some() && written != wanted {
+            self.contest(split.editor.clone(), written);
+        }
+    }
+
+    fn accept(&mut self) {
+        let backed = self.canary_arm().map_or(0, |canary| canary.arm.ready);
+        let traffic = &mut self.status.traffic;
+        if traffic.accepted_at.is_none() {
+            traffic.accepted_at = Some(self.now);
+            // At weight 0 nothing is carried, whatever still runs.
+            traffic.backed = if traffic.wanted == 0 { 0 } else { backed };
+            self.status.canary_weight = traffic.wanted;
+        }
+    }
+
+    /// Somebody else changed a route that was in force.
+    fn contest(&mut self, editor: Option<String>, written: Option<u8>) {
+        let now = self.now;
+        let corrections = &mut self.status.traffic.corrections;
+        corrections.retain(|at| now.since(*at) < CONTEST_WINDOW);
+        corrections.push(now);
+        let often = corrections.len() > CONTEST_LIMIT;
+        let who = editor.unwrap_or_else(|| "somebody else".to_owned());
+        let what = written.map_or_else(
+            || "its rules".to_owned(),
+            |weight| format!("the weight to {weight} %"),
+        );
+        let text = format!(
+            "{who} changed the route ({what}); it is put back to {} %",
+            self.status.traffic.wanted
+        );
+        if often {
+            self.warn(
+                "RouteContested",
+                format!("{text}; more than {CONTEST_LIMIT} times in 5 minutes"),
+            );
+        } else {
+            self.warn("RouteNotReady", text);
+        }
+    }
+
+    pub(crate) fn contested(&self) -> bool {
+        let now = self.now;
+        self.status
+            .traffic
+            .corrections
+            .iter()
+            .filter(|at| now.since(**at) < CONTEST_WINDOW)
+            .count()
+            > CONTEST_LIMIT
+    }
+
+    /// The wanted weight is accepted.
+    pub(crate) fn in_force(&self) -> bool {
+        self.status.traffic.accepted_at.is_some()
+    }
+
+    /// When the wanted weight has reached every proxy, as far as one can know; `None` while it is not accepted.
+    pub(crate) fn settled_at(&self) -> Option<Moment> {
+        let settle = Duration::from_secs(u64::from(self.seen.abilities.settle_seconds));
+        self.status.traffic.accepted_at.map(|at| at.after(settle))
+    }
+
+    pub(crate) fn settled(&self) -> bool {
+        self.settled_at().is_some_and(|at| at <= self.now)
+    }
+
+    /// The weight that the route has now.
+    pub(crate) fn written(&self) -> Option<Weight> {
+        self.seen
+            .split
+            .as_ref()
+            .and_then(|split| split.routes)
+            .map(|routes| routes.canary)
+    }
+}

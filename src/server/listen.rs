@@ -1,0 +1,94 @@
+//! The socket: connections with limits, and an orderly end.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+/// Connections at the same time: enough for probes, scrapers and readers; more wait in the kernel's queue.
+pub const CONNECTIONS: usize = 256;
+/// How long the head of a request may take, which also ends connections that say nothing.
+pub const HEADER_DEADLINE: Duration = Duration::from_secs(5);
+/// Bytes that the head of a request may have.
+const HEADER_LIMIT: usize = 16 * 1024;
+/// After so long a connection takes no further request, so that none is kept for ever.
+const CONNECTION_LIFE: Duration = Duration::from_secs(300);
+/// How long a request in flight, or a slow reader, is waited for when its connection ends.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Serves until `shutdown` ends; then takes no connection any more and lets requests in flight finish.
+pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let (closing, closed) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let (stream, place) = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let (app, closed) = (app.clone(), closed.clone());
+        connections.spawn(async move {
+            connection(stream, app, closed).await;
+            drop(place);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    closing.send_replace(true);
+    while connections.join_next().await.is_some() {}
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
+    // The semaphore is never closed, so that a place always comes.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, place),
+            // Out of file descriptors, say: connections that end free some.
+            Err(error) => {
+                warn!(%error, "could not take a connection");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, app: Router, mut closed: watch::Receiver<bool>) {
+    let service = TowerToHyperService::new(app);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_DEADLINE)
+        .max_buf_size(HEADER_LIMIT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        result = connection.as_mut() => return ended(result),
+        _ = closed.wait_for(|closed| *closed) => {}
+        () = tokio::time::sleep(CONNECTION_LIFE) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    match tokio::time::timeout(FAREWELL, connection).await {
+        Ok(result) => ended(result),
+        Err(_) => debug!("a connection was cut: its reader is too slow"),
+    }
+}
+
+fn ended(result: Result<(), hyper::Error>) {
+    if let Err(error) = result {
+        debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests that need several parts of the cluster.
+
+mod recorded;

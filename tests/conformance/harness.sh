@@ -1,0 +1,199 @@
+# shellcheck shell=bash
+# What the sections of gate.sh share: checks, the API server's door, the Deployment under test, waiting.
+# Most calls go through `kubectl proxy`, which costs a tenth of a kubectl process; kubectl itself is called where what it
+# does is the subject.
+
+NS=gate-conformance
+SERIN=system:serviceaccount:serin-system:serin
+DEPLOYMENTS=/apis/apps/v1/namespaces/$NS/deployments
+CANARIES=/apis/serin.dev/v1beta1/namespaces/$NS/canaries
+STRATEGIC=application/strategic-merge-patch+json
+MERGE=application/merge-patch+json
+JSON_PATCH=application/json-patch+json
+
+passed=0
+failed=0
+
+# check NAME PATTERN GOT: one line of output; the pattern is the shell's.
+check() {
+  # shellcheck disable=SC2053
+  if [[ $3 == $2 ]]; then
+    passed=$((passed + 1))
+    echo "ok $((passed + failed)) $1"
+  else
+    failed=$((failed + 1))
+    echo "not ok $((passed + failed)) $1: got <$3>, want <$2>"
+  fi
+}
+
+k() { $KUBECTL -n $NS "$@"; }
+
+# background LOG COMMAND...: as a process group of its own, since the command may be a wrapper; `end $!` ends all of it.
+background() {
+  local log=$1
+  shift
+  set -m
+  "$@" >"$log" 2>&1 &
+  set +m
+}
+end() { kill -- "-$1" 2>/dev/null; }
+
+# open_door: starts the proxy on a socket in $work.
+open_door() {
+  # shellcheck disable=SC2086
+  background "$work/proxy.log" $KUBECTL proxy --unix-socket="$work/door"
+  proxy=$!
+  until [ -S "$work/door" ]; do
+    kill -0 $proxy 2>/dev/null || { cat "$work/proxy.log" >&2; exit 2; }
+    sleep 0.1
+  done
+}
+
+# request METHOD PATH [BODY [TYPE]]: the reply's body. With AS=USER it is that user who asks.
+request() {
+  curl -sS --max-time 30 --unix-socket "$work/door" -X "$1" ${AS:+-H "Impersonate-User: $AS"} \
+    -H "Content-Type: ${4:-application/json}" ${3:+--data-binary "$3"} "http://localhost$2"
+}
+
+# outcome: of a reply on standard input: `accepted`, or why not.
+outcome() { jq -r 'if .kind == "Status" and .status == "Failure" then .message else "accepted" end'; }
+
+# patch BODY [TYPE [SUBRESOURCE or ?QUERY]]: of the Deployment web.
+patch() { request PATCH "$DEPLOYMENTS/web${3:-}" "$1" "${2:-$STRATEGIC}" | outcome; }
+labels() { patch "{\"metadata\":{\"labels\":$1}}"; }
+annotations() { patch "{\"metadata\":{\"annotations\":$1}}"; }
+spec() { patch "{\"spec\":$1}"; }
+scale() { patch "{\"spec\":{\"replicas\":$1}}" "$MERGE" /scale; }
+
+# image VERSION [LABELS]: another template, and labels in the same write.
+image() {
+  local labels=${2:-'{}'}
+  patch "{\"metadata\":{\"labels\":$labels},\"spec\":{\"template\":{\"spec\":{\"containers\":[{\"name\":\"app\",\"image\":\"$IMAGE:$1\"}]}}}}"
+}
+
+# What Serin does.
+arm() { AS=$SERIN labels "{\"serin.dev/gate\":\"$GATE\"}" >/dev/null; }
+release() {   # [RESOURCE VERSION]; without it, the newest, and once more if somebody wrote in between
+  local result
+  for _ in 1 2 3 4 5; do
+    result=$(AS=$SERIN patch "{\"metadata\":{\"resourceVersion\":\"${1:-$(version)}\",\"labels\":{\"serin.dev/held\":null}},\"spec\":{\"paused\":false}}" "$MERGE")
+    [[ -z ${1:-} && $result == *"the object has been modified"* ]] || break
+  done
+  echo "$result"
+}
+revert() {   # VERSION
+  AS=$SERIN image "$1" '{"serin.dev/reverting":"true"}'
+}
+verdict() {   # STATUS REASON MESSAGE
+  AS=$SERIN patch "{\"status\":{\"conditions\":[{\"type\":\"Progressing\",\"status\":\"$1\",\"reason\":\"$2\",\"message\":\"$3\"}]}}" "$STRATEGIC" /status
+}
+
+# state: the version in the template of web, and its marks: `2.0 paused held gated`.
+state() {
+  request GET "$DEPLOYMENTS/web" | jq -r --arg image "$IMAGE:" --arg gate "$GATE" '
+    (.metadata.labels // {}) as $labels
+    | [ (.spec.template.spec.containers[0].image | ltrimstr($image)),
+        (if .spec.paused then "paused" else empty end),
+        (["held", "reverting", "contested"][] | select($labels["serin.dev/" + .] == "true")),
+        ($labels["serin.dev/gate"] // empty | if . == $gate then "gated" else "gate=" + . end) ]
+    | join(" ")'
+}
+version() { request GET "$DEPLOYMENTS/web" | jq -r .metadata.resourceVersion; }
+generation() { request GET "$DEPLOYMENTS/web" | jq -r .metadata.generation; }
+progress() { request GET "$DEPLOYMENTS/web" | jq -r '.status.conditions[] | select(.type == "Progressing") | "\(.status) \(.reason)"'; }
+exists() { [ "$(request GET "$DEPLOYMENTS/web" | jq -r .kind)" = Deployment ]; }
+
+living_pods() {
+  request GET "/api/v1/namespaces/$NS/pods?labelSelector=app%3Dweb" |
+    jq -r "[.items[] | select(.metadata.deletionTimestamp == null) | $1] $2"
+}
+# pods: how many of which version: `2x1.0 1x2.0`.
+pods() { living_pods '.spec.containers[0].image | split(":")[-1]' '| group_by(.) | map("\(length)x\(.[0])") | join(" ")'; }
+pod_ids() { living_pods '.metadata.uid' '| sort | join(" ")'; }
+a_pod() { living_pods '.metadata.name' '| first'; }
+
+replica_sets() { request GET "/apis/apps/v1/namespaces/$NS/replicasets?labelSelector=app%3Dweb"; }
+replica_set() { replica_sets | jq -r ".items[] | select(.spec.template.spec.containers[0].image == \"$IMAGE:$1\") | .metadata.name"; }
+delete_replica_set() { request DELETE "/apis/apps/v1/namespaces/$NS/replicasets/$1" | outcome; }
+
+# wait_for PATTERN COMMAND...: until the command prints it, 60 s at most.
+wait_for() {
+  local pattern=$1 got
+  shift
+  for _ in $(seq 300); do
+    got=$("$@" 2>/dev/null)
+    # shellcheck disable=SC2053
+    [[ $got == $pattern ]] && return
+    sleep 0.2
+  done
+  echo "# gave up waiting until \`$*\` prints <$pattern>; it prints <$got>"
+}
+observed() { request GET "$DEPLOYMENTS/web" | jq '.status.observedGeneration == .metadata.generation'; }
+ready() { request GET "$DEPLOYMENTS/web" | jq '.status.readyReplicas // 0'; }
+seen() { wait_for true observed; }   # by the Deployment controller
+settled() {   # PODS, all of one version
+  seen
+  wait_for "$1" pods
+  wait_for "${1%%x*}" ready
+}
+
+# manifest VERSION [LINE OF THE SPEC]
+manifest() {
+  cat <<M
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  labels: {app: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  strategy: {rollingUpdate: {maxSurge: 2, maxUnavailable: 0}}
+  ${2:-}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: app
+        image: "$IMAGE:$1"
+        ports: [{containerPort: $IMAGE_PORT}]
+        readinessProbe: {httpGet: {path: /, port: $IMAGE_PORT}, periodSeconds: 1}
+M
+}
+without_labels() { sed '/^  labels: /d'; }
+with_gate() { sed "s|^  labels: .*|  labels: {app: web, serin.dev/gate: $GATE}|"; }
+
+# fresh: web is new, armed, idle, and serves 1.0.
+fresh() {
+  k delete deployment web --ignore-not-found --wait >/dev/null
+  wait_for "" pods
+  manifest 1.0 | k create -f - >/dev/null
+  settled 2x1.0
+  arm
+}
+# ready_for_section: as fresh, but an armed web that is there already is taken.
+ready_for_section() { exists || fresh; }
+# reset: web is armed, idle and serves 1.0 again, by the way that a person has: break glass.
+reset() {
+  local marks='"serin.dev/gate":null,"serin.dev/held":null,"serin.dev/reverting":null,"serin.dev/bypass":null,"serin.dev/contested":null'
+  labels "{$marks,\"late\":null,\"hook\":null}" >/dev/null
+  annotations '{"serin.dev/bypass":null}' >/dev/null
+  manifest 1.0 | k replace -f - >/dev/null
+  settled 2x1.0
+  arm
+}
+
+# apply_as MANAGER: a server-side apply of the manifest on standard input, as Argo CD and Flux do it.
+apply_as() { k apply --server-side --force-conflicts --field-manager="$1" -f - 2>&1; }
+
+# may USER VERB GROUP RESOURCE[/SUBRESOURCE] [NAMESPACE [NAME]]: yes or no, by RBAC alone.
+may() {
+  local resource=${4%%/*} sub=
+  [ "$resource" = "$4" ] || sub=${4#*/}
+  local groups='["system:authenticated"]'
+  [ "$1" != "$SERIN" ] || groups='["system:serviceaccounts","system:serviceaccounts:serin-system","system:authenticated"]'
+  request POST /apis/authorization.k8s.io/v1/subjectaccessreviews "{\"apiVersion\":\"authorization.k8s.io/v1\",\"kind\":\"SubjectAccessReview\",
+    \"spec\":{\"user\":\"$1\",\"groups\":$groups,\"resourceAttributes\":{\"verb\":\"$2\",\"group\":\"$3\",\"resource\":\"$resource\",\"subresource\":\"$sub\",
+    \"namespace\":\"${5-$NS}\",\"name\":\"${6:-}\"}}}" | jq -r 'if .status.allowed then "yes" else "no" end'
+}

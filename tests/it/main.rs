@@ -1,0 +1,20 @@
+//! The fast tests: no sockets, no programs, no sleeping.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what reads the sources is a test as well: it ends where it cannot go on"
+)]
+
+mod crashes;
+mod demo;
+mod docs;
+mod layers;
+mod leaders;
+mod seeds;
+mod server;
+mod size;
+mod source;
+mod story;
+mod tales;
+mod wire;

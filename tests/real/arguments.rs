@@ -1,0 +1,72 @@
+//! The command line of the run.
+
+use crate::scenarios::{ALL, Case};
+
+/// So many run at the same time, on two cores: each sends 200 requests a second through one proxy.
+const JOBS: usize = 3;
+
+/// What to run, and how.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    filters: Vec<String>,
+    /// Print the scenarios only.
+    pub(crate) list: bool,
+    /// Take a cluster that is up, and leave it up.
+    pub(crate) keep: bool,
+    /// How many run at the same time.
+    pub(crate) jobs: usize,
+    /// How often each runs.
+    pub(crate) repeat: usize,
+}
+
+impl Arguments {
+    /// Reads them; the message of an error is for the person who typed them.
+    pub(crate) fn from_command_line(given: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut arguments = Self {
+            filters: Vec::new(),
+            list: false,
+            keep: false,
+            jobs: JOBS,
+            repeat: 1,
+        };
+        let mut given = given.flat_map(|one| match one.split_once('=') {
+            Some((option, value)) if one.starts_with("--") => {
+                vec![option.to_owned(), value.to_owned()]
+            }
+            _ => vec![one],
+        });
+        while let Some(argument) = given.next() {
+            match argument.as_str() {
+                "--list" => arguments.list = true,
+                "--keep" => arguments.keep = true,
+                "--jobs" | "--test-threads" => arguments.jobs = number(&argument, given.next())?,
+                "--repeat" => arguments.repeat = number(&argument, given.next())?,
+                option if option.starts_with('-') => return Err(format!("what is {option}?")),
+                _ => arguments.filters.push(argument),
+            }
+        }
+        if arguments.chosen().is_empty() {
+            return Err(format!("no scenario is called {:?}", arguments.filters));
+        }
+        Ok(arguments)
+    }
+
+    /// The scenarios that were asked for, in their order.
+    pub(crate) fn chosen(&self) -> Vec<&'static Case> {
+        let wanted = |case: &&Case| {
+            let is = |filter: &String| match filter.parse::<u32>() {
+                Ok(number) => number == case.number,
+                Err(_) => case.name.contains(filter.as_str()),
+            };
+            self.filters.is_empty() || self.filters.iter().any(is)
+        };
+        ALL.iter().filter(wanted).collect()
+    }
+}
+
+fn number(option: &str, value: Option<String>) -> Result<usize, String> {
+    let number = value.and_then(|value| value.parse().ok());
+    number
+        .filter(|number| *number > 0)
+        .ok_or_else(|| format!("{option} needs a number"))
+}

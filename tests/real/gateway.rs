@@ -1,0 +1,35 @@
+//! Single requests of the test itself, where a load would be too much.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Traefik's Service: where users come in.
+pub(crate) const GATEWAY: &str = "10.96.0.80";
+
+/// No reply takes longer.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Whether the application answers through the gateway.
+pub(crate) async fn answers(host: &str) -> bool {
+    let reply = get(&format!("{GATEWAY}:80"), host, "/").await;
+    reply.is_ok_and(|reply| {
+        let reply = reply.to_lowercase();
+        reply.starts_with("http/1.") && reply.contains(" 200 ") && reply.contains("x-version:")
+    })
+}
+
+/// One reply, head and body.
+pub(crate) async fn get(address: &str, host: &str, path: &str) -> Result<String> {
+    tokio::time::timeout(LONGEST, async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {host}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await?;
+        Ok(String::from_utf8_lossy(&reply).into_owned())
+    })
+    .await?
+}

@@ -1,0 +1,142 @@
+//! The scenarios: what must be true of releases on a real cluster.
+
+mod broken;
+mod change;
+mod conformance;
+mod crash;
+mod deletion;
+mod faults;
+mod quiet;
+mod release;
+mod service;
+mod size;
+mod start;
+mod verbs;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::scenario::Scenario;
+
+/// A scenario under way.
+type Run = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// One scenario: its claim and how it is tried.
+pub(crate) struct Case {
+    /// By which it can be chosen; several claims of one matter share it.
+    pub(crate) number: u32,
+    /// What must be true.
+    pub(crate) name: &'static str,
+    /// It disturbs the cluster, or measures seconds, so it runs after the others, alone.
+    pub(crate) alone: bool,
+    pub(crate) run: fn(Arc<Scenario>) -> Run,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.number, self.name)
+    }
+}
+
+impl Case {
+    /// A short name for namespaces and folders.
+    pub(crate) fn folder(&self) -> String {
+        let name: String = self.name.replace('_', "-").chars().take(40).collect();
+        format!("s{}-{}", self.number, name.trim_end_matches('-'))
+    }
+}
+
+macro_rules! case {
+    ($number:literal, $module:ident :: $name:ident) => {
+        case!($number, $module::$name, false)
+    };
+    ($number:literal, $module:ident :: $name:ident, $alone:literal) => {
+        Case {
+            number: $number,
+            name: stringify!($name),
+            alone: $alone,
+            run: |scenario| Box::pin(async move { $module::$name(&scenario).await }),
+        }
+    };
+}
+
+/// All scenarios, in the order in which they run.
+pub(crate) static ALL: &[Case] = &[
+    case!(0, release::a_rollout_without_serin_loses_nothing),
+    case!(1, release::a_good_release_is_promoted),
+    case!(2, release::a_rejected_canary_is_kept_on_request),
+    case!(2, release::errors_roll_back_and_say_so),
+    case!(2, release::many_errors_roll_back_within_an_interval, true),
+    case!(3, release::slow_replies_roll_back),
+    case!(4, start::a_missing_image_is_rejected_within_45_seconds),
+    case!(4, start::a_crash_loop_is_rejected_with_its_exit_code),
+    case!(4, start::a_canary_that_is_never_ready_is_rejected),
+    case!(4, start::a_failing_init_container_is_named),
+    case!(4, start::no_room_on_the_node_is_said),
+    case!(5, change::stable_put_back_aborts_and_restarts_nothing, true),
+    case!(6, change::a_third_version_supersedes_and_starts_over),
+    case!(6, change::a_third_version_in_promotion_waits_its_turn),
+    case!(7, verbs::every_verb_works_once, true),
+    case!(7, verbs::a_viewer_cannot_ask_for_a_verb),
+    case!(9, faults::an_edited_route_is_put_right, true),
+    case!(9, faults::a_deleted_route_is_made_again),
+    case!(9, faults::a_deleted_canary_costs_no_release, true),
+    case!(9, faults::a_killed_canary_pod_takes_its_traffic_away, true),
+    case!(10, deletion::deleted_while_idle_it_moves_no_pod),
+    case!(10, deletion::deleted_in_mid_canary_it_puts_stable_back),
+    case!(
+        10,
+        deletion::deleted_while_promoting_it_ends_on_one_revision
+    ),
+    case!(10, deletion::deleted_after_a_rejection_it_releases_nothing),
+    case!(
+        10,
+        deletion::deleted_with_policy_hold_it_leaves_the_target_paused
+    ),
+    case!(10, deletion::deleted_after_its_target_it_ends_too),
+    case!(12, service::a_person_switches_there_and_back),
+    case!(13, broken::every_broken_canary_is_refused_by_name),
+    case!(16, quiet::an_equal_release_without_requests_is_promoted),
+    case!(
+        16,
+        quiet::an_equal_release_at_one_request_in_5_s_is_promoted
+    ),
+    case!(
+        16,
+        quiet::an_equal_release_at_2_requests_a_second_is_promoted
+    ),
+    case!(
+        16,
+        quiet::an_equal_release_at_50_requests_a_second_is_promoted
+    ),
+    case!(18, release::the_fix_of_a_broken_stable_ships),
+    case!(18, change::a_growing_target_grows_its_canary),
+    case!(18, change::a_stable_made_smaller_is_widened_on_the_way_back),
+    case!(19, change::from_zero_only_stable_comes_back),
+    case!(20, size::an_idle_canary_costs_no_call),
+    case!(20, size::a_step_takes_four_writes),
+    case!(20, size::a_step_on_a_users_route_takes_five_writes),
+    case!(15, conformance::the_gate_holds_beside_a_running_serin),
+    case!(8, crash::a_killed_controller_comes_back_by_itself, true),
+    case!(8, crash::a_crash_at_any_moment_changes_nothing, true),
+    case!(14, crash::a_second_controller_takes_over, true),
+    case!(
+        9,
+        faults::without_prometheus_it_holds_and_then_goes_on,
+        true
+    ),
+    case!(9, faults::an_absent_api_server_changes_nothing, true),
+    case!(9, faults::a_frozen_etcd_changes_nothing, true),
+    case!(9, faults::a_lost_node_takes_the_canary_and_no_more, true),
+    case!(9, faults::without_its_policies_the_gate_says_so, true),
+    case!(
+        17,
+        quiet::without_a_metrics_server_readiness_judges_and_says_so,
+        true
+    ),
+    case!(20, size::a_hundred_canaries_fit_into_40_mib, true),
+    case!(11, deletion::serin_comes_and_goes_unnoticed, true),
+];
