@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::State as Extract;
-use axum::http::StatusCode;
+use axum::extract::{Request, State as Extract};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::server::State;
@@ -50,10 +51,29 @@ pub(super) async fn live() -> &'static str {
 
 /// `GET /readyz`: ready once nothing is missing.
 pub(super) async fn ready(Extract(state): Extract<State>) -> Response {
-    let missing = state.health.missing();
+    refusal(&state.health).unwrap_or_else(|| "ok\n".into_response())
+}
+
+/// Lets a request on once nothing is missing: before that, a list would lack what is there.
+pub(super) async fn once_ready(
+    Extract(state): Extract<State>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match refusal(&state.health) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+fn refusal(health: &Health) -> Option<Response> {
+    let missing = health.missing();
     if missing.is_empty() {
-        return "ok\n".into_response();
+        return None;
     }
     let detail = format!("not ready: waiting for {}", missing.join(", "));
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+    let mut response = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
+    let soon = HeaderValue::from_static("1");
+    response.headers_mut().insert(header::RETRY_AFTER, soon);
+    Some(response)
 }

@@ -59,6 +59,7 @@ pub fn app(state: State) -> Router {
         .route("/canaries", get(api::list))
         .route("/namespaces/{namespace}/canaries", get(api::list_namespace))
         .route("/namespaces/{namespace}/canaries/{name}", get(api::one))
+        .route_layer(from_fn_with_state(state.clone(), health::once_ready))
         .route_layer(from_fn_with_state(state.clone(), allow_reads));
     Router::new()
         .route("/healthz", get(health::live))

@@ -204,16 +204,28 @@ async fn readiness_names_what_is_missing() {
         health: Health::waiting_for(&["deployments", "canaries"]),
         ..state()
     };
-    let reply = send(state.clone(), Method::GET, "/readyz").await;
-    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        reply.json()["detail"],
-        "not ready: waiting for canaries, deployments"
-    );
+    // A list would lack what is there.
+    let paths = [
+        "/readyz",
+        "/api/v1/canaries",
+        "/api/v1/namespaces/shop/canaries",
+        "/api/v1/namespaces/shop/canaries/web",
+    ];
+    for path in paths {
+        let reply = send(state.clone(), Method::GET, path).await;
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        let detail = &reply.json()["detail"];
+        assert_eq!(
+            detail, "not ready: waiting for canaries, deployments",
+            "{path}"
+        );
+    }
     state.health.synced("canaries");
     state.health.synced("deployments");
-    let reply = send(state, Method::GET, "/readyz").await;
-    assert_eq!(reply.status, StatusCode::OK);
+    for path in paths {
+        let reply = send(state.clone(), Method::GET, path).await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ impl Address {
             _ => return None,
         };
         let version = parts.next()?.to_owned();
-        let rest: Vec<_> = parts.map(decoded).collect();
+        let rest: Vec<_> = parts.map(plain).collect();
         let rest: Vec<_> = rest.iter().map(String::as_str).collect();
         let (namespace, rest) = match rest.as_slice() {
             ["namespaces", namespace, plural, rest @ ..]
@@ -63,12 +63,11 @@ impl Query {
     /// Reads `a=1&b=2`.
     #[must_use]
     pub fn read(query: &str) -> Self {
-        let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name), decoded(value))
-        });
-        Self(pairs.collect())
+        Self(
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     /// One parameter; empty if it is not there.
@@ -90,29 +89,10 @@ impl Query {
     }
 }
 
-/// Text with its `%41` and `+` read.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let digits = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
-        match (first, byte) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = tail;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+/// A part of a path with its `%3A` read.
+fn plain(part: &str) -> String {
+    let bytes = percent_encoding::percent_decode_str(part);
+    bytes.decode_utf8_lossy().into_owned()
 }
 
 /// Which objects a list or a watch is about.

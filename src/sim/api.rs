@@ -290,6 +290,17 @@ impl Api {
         Ok(self.state().store.since(revision)?.cloned().collect())
     }
 
+    /// The last revision, and the writes after an earlier one to objects of the same kind as this one.
+    ///
+    /// # Errors
+    /// When some of the writes are forgotten.
+    pub(crate) fn told(&self, revision: u64, like: &Key) -> Result<(u64, Vec<Event>), Expired> {
+        let state = self.state();
+        let alike = state.store.since(revision)?;
+        let alike = alike.filter(|event| event.key.is_alike(like));
+        Ok((state.store.revision(), alike.cloned().collect()))
+    }
+
     /// Remembers so many events from now on, so that memory does not grow with time.
     pub fn remember(&self, events: usize) {
         self.state().store.remember(events);

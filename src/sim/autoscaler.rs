@@ -71,7 +71,7 @@ impl Autoscalers {
             self.next.remove(&event.key);
             self.past.remove(&event.key);
         } else if event.happened == Happened::Added {
-            self.next.insert(event.key.clone(), now);
+            self.next.insert(Key::clone(&event.key), now);
         }
     }
 }

@@ -39,7 +39,7 @@ impl Actor for Disruptions {
         for event in changed {
             let namespace = Some(event.key.namespace.as_str());
             match event.key.plural.as_str() {
-                PLURAL => self.queue.add(event.key.clone()),
+                PLURAL => self.queue.add(Key::clone(&event.key)),
                 "pods" | "replicasets" | "deployments" => {
                     self.queue.add_all(api, GROUP, PLURAL, namespace)
                 }

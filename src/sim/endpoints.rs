@@ -59,7 +59,7 @@ impl Endpoints {
     fn hear(&mut self, api: &Api, event: &Event) {
         let due = after_ms(api.now(), DELAY);
         match (event.key.group.as_str(), event.key.plural.as_str()) {
-            ("", "services") => self.queue.at(event.key.clone(), due),
+            ("", "services") => self.queue.at(Key::clone(&event.key), due),
             ("", "pods") => self.hear_of_pod(api, event, due),
             ("discovery.k8s.io", "endpointslices") => {
                 if let Some(service) = service_of(&event.object) {

@@ -57,7 +57,7 @@ impl Actor for ReplicaSets {
 impl ReplicaSets {
     fn hear(&mut self, api: &Api, event: &Event) {
         match (event.key.group.as_str(), event.key.plural.as_str()) {
-            ("apps", "replicasets") => self.queue.add(event.key.clone()),
+            ("apps", "replicasets") => self.queue.add(Key::clone(&event.key)),
             ("", "pods") => self.hear_of_pod(api, event),
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! What a write has to pass, put together from defaults, schemas, admission and rights.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -91,8 +92,9 @@ impl Review<'_> {
         if self.operation != Operation::Delete {
             self.fill(&mut object);
             self.own(&mut object);
-            self.mutate(&mut object)?;
-            self.fill(&mut object);
+            if self.mutate(&mut object)? {
+                self.fill(&mut object);
+            }
             self.check(&object)?;
         }
         self.validate(&object)?;
@@ -125,20 +127,23 @@ impl Review<'_> {
         );
     }
 
-    fn mutate(&self, object: &mut Value) -> Result<(), Refusal> {
+    /// Whether somebody had a say.
+    fn mutate(&self, object: &mut Value) -> Result<bool, Refusal> {
         let mut state = self.api.state();
         let state = &mut *state;
         let old = self.old.map(|old| self.seen(old));
         let new = self.seen(object);
-        let review = self.review(Some(&new), old.as_ref());
+        let review = self.review(Some(&new), old.as_deref());
         let rules = &mut state.rules;
         let changed = rules
             .admission
             .mutate(&state.store, &review, &rules.mutators)?;
-        if let Some(changed) = changed {
-            self.take(object, changed);
-        }
-        Ok(())
+        let Some(changed) = changed else {
+            return Ok(false);
+        };
+        drop(new);
+        self.take(object, changed);
+        Ok(true)
     }
 
     fn validate(&self, object: &Value) -> Result<(), Refusal> {
@@ -146,17 +151,17 @@ impl Review<'_> {
         let state = &mut *state;
         let old = self.old.map(|old| self.seen(old));
         let new = (self.operation != Operation::Delete).then(|| self.seen(object));
-        let review = self.review(new.as_ref(), old.as_ref());
+        let review = self.review(new.as_deref(), old.as_deref());
         state.rules.admission.validate(&state.store, &review)?;
         Ok(())
     }
 
     /// The object as this request shows it: a `Scale` for what is scaled.
-    fn seen(&self, object: &Value) -> Value {
+    fn seen<'b>(&self, object: &'b Value) -> Cow<'b, Value> {
         if self.request.part == Part::Scale {
-            scale_of(object)
+            Cow::Owned(scale_of(object))
         } else {
-            object.clone()
+            Cow::Borrowed(object)
         }
     }
 

@@ -55,7 +55,7 @@ pub struct Event {
     /// Counts every write of the store.
     pub revision: u64,
     /// The object.
-    pub key: Key,
+    pub key: Arc<Key>,
     /// What happened.
     pub happened: Happened,
     /// The object afterwards, or before it went.
@@ -171,7 +171,7 @@ impl Store {
     ) {
         self.events.push_back(Event {
             revision: self.revision,
-            key,
+            key: Arc::new(key),
             happened,
             object,
             before,
@@ -243,8 +243,8 @@ impl Store {
         };
         for event in events.into_iter().rev().filter(|event| mine(&event.key)) {
             match &event.before {
-                Some(before) => found.insert(event.key.clone(), before.clone()),
-                None => found.remove(&event.key),
+                Some(before) => found.insert(Key::clone(&event.key), before.clone()),
+                None => found.remove(&*event.key),
             };
         }
         Ok(found.into_iter().collect())

@@ -318,7 +318,7 @@ mod tests {
     fn events_concern_those_whose_way_they_change() {
         let event = |key: Key, object: Value| Event {
             revision: 1,
-            key,
+            key: Arc::new(key),
             happened: Happened::Modified,
             object: Arc::new(object),
             before: None,

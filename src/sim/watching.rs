@@ -150,14 +150,15 @@ impl Watching {
 
     fn new_lines(&mut self) -> Vec<u8> {
         self.changed.mark_unchanged();
-        let Ok(events) = self.asked.api.since(self.revision) else {
+        let mine = self.asked.address.key.clone();
+        let Ok((revision, events)) = self.asked.api.told(self.revision, &mine) else {
             self.over = true;
             let why = format!("too old resource version: {}", self.revision);
             return line("ERROR", &Refusal::new(410, "Expired", why).status()).into();
         };
+        self.revision = revision;
         let mut lines = Vec::new();
         for event in &events {
-            self.revision = event.revision;
             if let Some(line) = self.told(event) {
                 lines.extend_from_slice(&line);
             }
@@ -167,13 +168,12 @@ impl Watching {
 
     /// What this watch is told of a write: with a selector, an object comes and goes as it fits.
     fn told(&mut self, event: &Event) -> Option<Bytes> {
-        let mine = event.key.is_alike(&self.asked.address.key);
         let home = self
             .asked
             .namespace()
             .is_none_or(|home| home == event.key.namespace);
         let name = &self.asked.address.key.name;
-        if !mine || !home || !(name.is_empty() || *name == event.key.name) {
+        if !home || !(name.is_empty() || *name == event.key.name) {
             return None;
         }
         let is = event.happened != Happened::Deleted && self.selector.fits(&event.object);

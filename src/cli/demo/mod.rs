@@ -105,6 +105,7 @@ pub(super) async fn run(args: &DemoArgs) -> Result<Exit> {
     let file = Kubeconfig::write(args.kubeconfig_out.as_deref(), &text)?;
     let moved = [&reads, &api].into_iter();
     let moved = moved.filter_map(|door| Some((door.taken?, door.address.port())));
+    let palette = Palette::of_stdout();
     let introduction = Introduction {
         reads: reads.address,
         moved: moved.collect(),
@@ -113,10 +114,12 @@ pub(super) async fn run(args: &DemoArgs) -> Result<Exit> {
         ships: !args.no_releases,
         keys,
     };
-    let palette = Palette::of_stdout();
-    screen::write(&introduction.text(palette))?;
+    let introduction = introduction.text(palette);
     let stage = Stage::set(Clock::System, args.seed)?;
     let served = serve(&stage, (reads, api), token);
+    // What is told to be tried works from then on.
+    stage.settled().await;
+    screen::write(&introduction)?;
     let mut hear = |told: &Told| Ok(screen::write(&page::line(told, palette))?);
     let ended = show::play(&stage, args.habits(), wishes, &mut hear).await;
     let users = users(&stage);

@@ -25,6 +25,9 @@ use crate::telemetry::Telemetry;
 /// How long the controller may take to end what it is doing.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether all is there.
+const GLANCE: Duration = Duration::from_millis(10);
+
 /// Writes that watches may be behind: some minutes.
 const EVENTS: usize = 1000;
 
@@ -84,6 +87,13 @@ impl Stage {
     #[must_use]
     pub fn client(&self, person: &str) -> Client {
         world::client(&self.world.api, &embedded::person(person))
+    }
+
+    /// Waits until what is there can be read, or it has gone wrong.
+    pub async fn settled(&self) {
+        while self.works() && !self.state.health.missing().is_empty() {
+            tokio::time::sleep(GLANCE).await;
+        }
     }
 
     /// Cluster and controller go on.

@@ -82,7 +82,7 @@ impl Recorder {
     }
 
     fn hear(&self, event: &Event) -> Option<Said> {
-        if event.key == self.canary {
+        if *event.key == self.canary {
             let status = CanaryStatus::deserialize(event.object.get("status")?).ok()?;
             return Some(Said::Status(Box::new(status)));
         }

@@ -23,6 +23,12 @@ pub(super) fn is_exempt(review: &Review<'_>) -> bool {
     }
 }
 
+/// Whether a policy lists this request's kind, part and operation at all; most do not, and that is cheap to know.
+pub(super) fn may_match(policy: &Value, review: &Review<'_>) -> bool {
+    let listed_rules = &policy["spec"]["matchConstraints"]["resourceRules"];
+    rules(listed_rules).next().is_none() || listed(listed_rules, review)
+}
+
 /// Whether `matchConstraints`, or `matchResources` of a binding, are about this request.
 pub(super) fn matches(constraints: &Value, subject: &Subject<'_>) -> bool {
     in_namespace(&constraints["namespaceSelector"], subject)

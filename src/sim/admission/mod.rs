@@ -49,7 +49,7 @@ pub struct Admission {
 
 impl Admission {
     /// Changes an object on its way in, as the mutating policies and then the mutators say; whom later changes concern is
-    /// asked a second time.
+    /// asked a second time. Nothing comes back when the object concerns none of them.
     ///
     /// # Errors
     /// When a policy fails that is to fail closed.
@@ -60,7 +60,7 @@ impl Admission {
         mutators: &[Box<dyn Mutator>],
     ) -> Result<Option<Value>, Refusal> {
         if matching::is_exempt(review) {
-            return Ok(review.object.cloned());
+            return Ok(None);
         }
         mutating::mutate(store, self, review, mutators)
     }
@@ -81,8 +81,12 @@ impl Admission {
     fn invocations(&mut self, store: &Store, plural: &str, review: &Review<'_>) -> Vec<Invocation> {
         let policies: Vec<_> = store
             .list(GROUP, plural, None)
+            .filter(|(_, object)| matching::may_match(object, review))
             .map(|(key, object)| (object.clone(), self.policy(key, object)))
             .collect();
+        if policies.is_empty() {
+            return Vec::new();
+        }
         let bindings = plural.replace("policies", "policybindings");
         let namespace = review::namespace(store, review);
         let of = |name: &str| invocation::bindings(store, &bindings, name);

@@ -13,6 +13,8 @@ use crate::sim::cel::Expression;
 use crate::sim::refusal::{Cause, Refusal};
 use crate::sim::store::Store;
 
+const POLICIES: &str = "mutatingadmissionpolicies";
+
 /// Who of one kind was asked, and who is to be asked again.
 #[derive(Default)]
 struct Asked {
@@ -55,6 +57,9 @@ pub(super) fn mutate(
     let Some(object) = review.object else {
         return Ok(None);
     };
+    if mutators.is_empty() && admission.invocations(store, POLICIES, review).is_empty() {
+        return Ok(None);
+    }
     let mut object = object.clone();
     let mut passage = Passage::default();
     loop {
@@ -62,7 +67,7 @@ pub(super) fn mutate(
             object: Some(&object),
             ..*review
         };
-        let invocations = admission.invocations(store, "mutatingadmissionpolicies", &now);
+        let invocations = admission.invocations(store, POLICIES, &now);
         if !invocations.is_empty() {
             object = ask_policies(store, &invocations, &now, &mut passage)?;
         }

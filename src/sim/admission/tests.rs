@@ -215,6 +215,7 @@ impl World {
         let changed = self
             .admission
             .mutate(&self.store, &review, &self.mutators)?;
+        let changed = changed.or_else(|| object.cloned());
         self.admission.validate(
             &self.store,
             &Review {

@@ -50,6 +50,9 @@ type Both<'a> = (Option<&'a Value>, Option<&'a Value>);
 
 impl Walk {
     fn value(&mut self, node: &Node, before: Option<&Value>, after: Option<&Value>) {
+        if before == after {
+            return;
+        }
         let Some(some) = after.filter(|value| !value.is_null()).or(before).or(after) else {
             return;
         };
@@ -68,8 +71,7 @@ impl Walk {
         match both {
             (None, _) => self.changes.added.insert(&self.path),
             (_, None) => self.changes.removed.insert(&self.path),
-            (before, after) if before != after => self.changes.modified.insert(&self.path),
-            _ => {}
+            _ => self.changes.modified.insert(&self.path),
         }
     }
 
@@ -86,6 +88,10 @@ impl Walk {
         let get = |value: Option<&'a Value>, name: &str| value.and_then(|value| value.get(name));
         let gone = names(before).filter(|name| get(after, name).is_none());
         for name in names(after).chain(gone) {
+            // Nobody owns what says who owns.
+            if name == "managedFields" && self.path == ["f:metadata"] {
+                continue;
+            }
             self.path.push(named(name));
             self.value(node.child(name).0, get(before, name), get(after, name));
             self.path.pop();

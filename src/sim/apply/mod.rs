@@ -84,10 +84,8 @@ pub fn track(shape: &Shape, before: Option<&Value>, after: &mut Value, writer: &
         return;
     }
     let nothing = shape.nothing();
-    let mut old = before.unwrap_or(&nothing).clone();
-    take_entries(&mut old);
-    shape.tidy(&mut old);
-    let mut owners = update(shape, (&old, after), owners, writer);
+    // What is stored was tidied when it was written.
+    let mut owners = update(shape, (before.unwrap_or(&nothing), after), owners, writer);
     owners.cap();
     owners.write(after);
 }
@@ -344,7 +342,7 @@ pub fn settle(before: &Value, after: &mut Value) {
             .collect()
     };
     let old = times(before);
-    if old.len() != times(after).len() || old == times(after) {
+    if old.len() != times(after).len() || old == times(after) || is_edited(before, after) {
         return;
     }
     let mut settled = after.clone();
@@ -359,4 +357,13 @@ pub fn settle(before: &Value, after: &mut Value) {
     if settled == *before {
         *after = settled;
     }
+}
+
+/// Whether anything but the metadata differs.
+fn is_edited(before: &Value, after: &Value) -> bool {
+    fn others(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        let fields = object.as_object().into_iter().flatten();
+        fields.filter(|(name, _)| *name != "metadata")
+    }
+    !others(before).eq(others(after))
 }

@@ -62,7 +62,7 @@ impl Actor for Deployments {
 impl Deployments {
     fn hear(&mut self, api: &Api, event: &Event) {
         match (event.key.group.as_str(), event.key.plural.as_str()) {
-            ("apps", "deployments") => self.queue.add(event.key.clone()),
+            ("apps", "deployments") => self.queue.add(Key::clone(&event.key)),
             ("apps", "replicasets") => self.hear_of_set(api, event),
             ("", "pods") if event.happened == Happened::Deleted => self.hear_of_end(api, event),
             _ => {}

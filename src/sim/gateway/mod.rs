@@ -201,14 +201,14 @@ impl Gateways {
         let plural = event.key.plural.as_str();
         match (event.key.group.as_str(), plural) {
             (GROUP, _) if ROUTES.contains(&plural) && has_news(event) => {
-                self.queue.at(event.key.clone(), due);
+                self.queue.at(Key::clone(&event.key), due);
             }
             (GROUP, _) if ROUTES.contains(&plural) => {}
             (GROUP, _) => {
                 for plural in ["gateways", ROUTES[0], ROUTES[1]] {
                     self.queue.add_all(api, GROUP, plural, None);
                 }
-                self.queue.add(event.key.clone());
+                self.queue.add(Key::clone(&event.key));
             }
             ("", "services") if event.happened != Happened::Modified => {
                 for plural in ROUTES {

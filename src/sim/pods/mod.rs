@@ -79,7 +79,7 @@ impl Pods {
                 self.unplaced.remove(&event.key);
                 self.retry_unplaced();
             }
-            ("", "pods") => self.queue.add(event.key.clone()),
+            ("", "pods") => self.queue.add(Key::clone(&event.key)),
             ("", "nodes") => {
                 self.retry_unplaced();
                 self.queue.add_all(api, "", "pods", None);

@@ -211,28 +211,8 @@ fn number(value: f64) -> String {
 
 /// The fields of a form; of two with one name the first counts.
 fn fields(form: &str) -> BTreeMap<String, String> {
-    let pairs = form.split('&').filter(|pair| !pair.is_empty());
-    let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    let pairs: Vec<_> = pairs
-        .map(|(name, value)| (decoded(name), decoded(value)))
+    let pairs: Vec<_> = form_urlencoded::parse(form.as_bytes())
+        .into_owned()
         .collect();
     pairs.into_iter().rev().collect()
-}
-
-/// A text out of a form.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let escaped = rest.clone().take(2).map(char::from).collect::<String>();
-        match (byte, u8::from_str_radix(&escaped, 16)) {
-            (b'+', _) => bytes.push(b' '),
-            (b'%', Ok(decoded)) if escaped.len() == 2 => {
-                bytes.push(decoded);
-                rest.nth(1);
-            }
-            _ => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

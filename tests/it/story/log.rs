@@ -19,7 +19,7 @@ impl Story {
         let events = self.events();
         let said = events
             .iter()
-            .filter(|event| event.key == objects::canary_key());
+            .filter(|event| *event.key == objects::canary_key());
         let mut weights: Vec<i64> = said
             .filter_map(|event| event.object["status"]["canaryWeight"].as_i64())
             .collect();

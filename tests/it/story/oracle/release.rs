@@ -35,7 +35,9 @@ pub(crate) fn only_what_was_analysed(state: &State, event: &Event) -> Option<Str
 pub(crate) fn a_persons_pause(_: &State, event: &Event) -> Option<String> {
     let before = event.before.as_ref()?;
     let paused = |object: &Value| object["spec"]["paused"] == true;
-    if event.key != objects::target() || !by_serin(event) || paused(before) == paused(&event.object)
+    if *event.key != objects::target()
+        || !by_serin(event)
+        || paused(before) == paused(&event.object)
     {
         return None;
     }
@@ -51,7 +53,7 @@ pub(crate) fn a_persons_pause(_: &State, event: &Event) -> Option<String> {
 /// G12: Serin writes a template of the target only to put stable, or what was promoted, back.
 pub(crate) fn a_template_goes_back_only(state: &State, event: &Event) -> Option<String> {
     let before = event.before.as_ref()?;
-    let changed = event.key == objects::target()
+    let changed = *event.key == objects::target()
         && before["spec"]["template"] != event.object["spec"]["template"];
     if !changed || !by_serin(event) {
         return None;
@@ -69,7 +71,7 @@ pub(crate) fn a_template_goes_back_only(state: &State, event: &Event) -> Option<
 pub(crate) fn every_step_before_promotion(_: &State, event: &Event) -> Option<String> {
     let before = &event.before.as_ref()?["status"];
     let status = &event.object["status"];
-    let begins = event.key == objects::canary_key()
+    let begins = *event.key == objects::canary_key()
         && status["phase"] == "Promoting"
         && before["phase"] != "Promoting";
     if !begins || !status["candidate"]["exception"].is_null() {
@@ -87,7 +89,7 @@ pub(crate) fn stable_is_never_scaled_down(_: &State, event: &Event) -> Option<St
     let replicas = |object: &Value| object["spec"]["replicas"].as_i64().unwrap_or(1);
     let before = replicas(event.before.as_ref()?);
     let ours =
-        event.key == objects::target() && event.happened == Happened::Modified && by_serin(event);
+        *event.key == objects::target() && event.happened == Happened::Modified && by_serin(event);
     (ours && replicas(&event.object) < before)
         .then(|| format!("from {before} to {}", replicas(&event.object)))
 }

@@ -25,9 +25,11 @@ impl State {
     pub(crate) fn take(&mut self, event: &Event) {
         match event.happened {
             Happened::Deleted => self.objects.remove(&event.key),
-            _ => self.objects.insert(event.key.clone(), event.object.clone()),
+            _ => self
+                .objects
+                .insert(Key::clone(&event.key), event.object.clone()),
         };
-        if event.key == objects::canary_key() {
+        if *event.key == objects::canary_key() {
             let failed = event.object["status"]["phase"] == "Failed";
             let since = failed.then(|| self.failed_since.unwrap_or(event.signed.at));
             self.failed_since = since;
@@ -129,7 +131,7 @@ pub(crate) fn by_serin(event: &Event) -> bool {
 /// Whether it ends the pause of the target.
 pub(crate) fn unpaused(event: &Event) -> bool {
     let paused = |object: &Value| object["spec"]["paused"] == true;
-    event.key == objects::target()
+    *event.key == objects::target()
         && event.happened == Happened::Modified
         && event.before.as_ref().is_some_and(|before| paused(before))
         && !paused(&event.object)

@@ -10,7 +10,7 @@ use crate::story::oracle::state::{State, by_serin};
 
 /// T1: where the canary stands beside stable, there are two, and every percentage has a whole number.
 pub(crate) fn weights_add_up(_: &State, event: &Event) -> Option<String> {
-    if event.key != objects::route_key() || !by_serin(event) || event.happened == Happened::Deleted
+    if *event.key != objects::route_key() || !by_serin(event) || event.happened == Happened::Deleted
     {
         return None;
     }
@@ -39,7 +39,7 @@ fn raised(event: &Event) -> Option<i64> {
 /// T2: the position in the plan goes up by one at most, and what is wanted is the plan's weight there.
 pub(crate) fn one_step_at_a_time(_: &State, event: &Event) -> Option<String> {
     let status = &event.object["status"];
-    if event.key != objects::canary_key() || status["phase"] != "Progressing" {
+    if *event.key != objects::canary_key() || status["phase"] != "Progressing" {
         return None;
     }
     let before = event.before.as_ref().map(|it| it["status"].clone());
@@ -90,7 +90,7 @@ pub(crate) fn fail_means_zero(state: &State, event: &Event) -> Option<String> {
 /// T6: the canary shrinks or goes when nothing is sent to it any more.
 pub(crate) fn confirmed_before_it_shrinks(state: &State, event: &Event) -> Option<String> {
     let before = event.before.as_ref()?;
-    if event.key != objects::clone_key() || !by_serin(event) {
+    if *event.key != objects::clone_key() || !by_serin(event) {
         return None;
     }
     let replicas = |object: &Value| object["spec"]["replicas"].as_i64().unwrap_or(1);
@@ -118,7 +118,7 @@ fn covers(selector: &Value, labels: &Value) -> bool {
 
 /// T8: neither stable's selector nor its Service takes the canary's Pods for its own.
 pub(crate) fn arms_do_not_overlap(state: &State, event: &Event) -> Option<String> {
-    if event.key != objects::clone_key() || event.happened == Happened::Deleted {
+    if *event.key != objects::clone_key() || event.happened == Happened::Deleted {
         return None;
     }
     let labels = &event.object["spec"]["template"]["metadata"]["labels"];
