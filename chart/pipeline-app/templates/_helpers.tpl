@@ -45,17 +45,24 @@ app.kubernetes.io/component: {{ .role }}
 
 {{/* The application's version, as far as a label can hold it. */}}
 {{- define "pipeline-app.version" -}}
-{{- .Values.image.tag | default .Chart.AppVersion | trunc 63 | trimAll "-_." -}}
+{{- include "pipeline-app.tag" . | trunc 63 | trimAll "-_." -}}
+{{- end -}}
+
+{{- define "pipeline-app.tag" -}}
+{{- include "pipeline-app.text" .Values.image.tag | default .Chart.AppVersion -}}
+{{- end -}}
+
+{{/* What is text though it may look like a number: `--set image.tag=42` is one, and a large one from a file would be 4.2e+07. */}}
+{{- define "pipeline-app.text" -}}
+{{- if kindIs "float64" . }}{{ int64 . }}{{ else if not (kindIs "invalid" .) }}{{ . }}{{ end -}}
 {{- end -}}
 
 {{/* The image: by digest if there is one, else by tag. */}}
 {{- define "pipeline-app.image" -}}
-{{- with .Values.image -}}
-{{- if .digest -}}
-{{ .repository }}@{{ .digest }}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
 {{- else -}}
-{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
-{{- end -}}
+{{ .Values.image.repository }}:{{ include "pipeline-app.tag" . }}
 {{- end -}}
 {{- end -}}
 
@@ -109,14 +116,16 @@ securityContext:
 {{/* History: what built the release, and the revision that the Canary names too. */}}
 {{- define "pipeline-app.deploymentAnnotations" -}}
 {{- $annotations := dict -}}
-{{- with .Values.metadata.gitCommit -}}{{- $_ := set $annotations "pipeline-app/git-commit" (toString .) -}}{{- end -}}
-{{- with .Values.metadata.buildNumber -}}{{- $_ := set $annotations "pipeline-app/build-number" (toString .) -}}{{- end -}}
-{{- if $annotations -}}
-  {{- $cause := list (printf "image %s" (include "pipeline-app.image" .)) -}}
-  {{- with .Values.metadata.gitCommit -}}{{- $cause = append $cause (printf "commit %v" .) -}}{{- end -}}
-  {{- with .Values.metadata.buildNumber -}}{{- $cause = append $cause (printf "build %v" .) -}}{{- end -}}
-  {{- $_ := set $annotations "kubernetes.io/change-cause" (join ", " $cause) -}}
+{{- $cause := list (printf "image %s" (include "pipeline-app.image" .)) -}}
+{{- with include "pipeline-app.text" .Values.metadata.gitCommit -}}
+  {{- $_ := set $annotations "pipeline-app/git-commit" . -}}
+  {{- $cause = append $cause (printf "commit %s" .) -}}
 {{- end -}}
+{{- with include "pipeline-app.text" .Values.metadata.buildNumber -}}
+  {{- $_ := set $annotations "pipeline-app/build-number" . -}}
+  {{- $cause = append $cause (printf "build %s" .) -}}
+{{- end -}}
+{{- if $annotations -}}{{- $_ := set $annotations "kubernetes.io/change-cause" (join ", " $cause) -}}{{- end -}}
 {{- if .Values.canary.enabled -}}{{- $_ := set $annotations "serin.dev/revision" (include "pipeline-app.revision" .) -}}{{- end -}}
 {{- with $annotations -}}{{- toYaml . -}}{{- end -}}
 {{- end -}}

@@ -127,10 +127,11 @@ The plan of a release as Serin will run it, worked out once for the Canary, NOTE
 {{- if or $rest (not (or $hours $minutes)) }}{{ $rest }}s{{ end -}}
 {{- end -}}
 
-{{/* What `helm --timeout` has to be for a plan of so many seconds, as `serin simulate` says it: a quarter more, at least two
-minutes, for images to be pulled and Pods to start, in numbers that people write. */}}
+{{/* What `helm --timeout` has to be for a plan of so many seconds, as `serin simulate` says it: a minute for traffic to follow and
+Pods to be replaced; of all that a quarter more, at least two minutes, for slower days; in numbers that people write. */}}
 {{- define "pipeline-app.timeout" -}}
-{{- $minutes := div (add (int64 .) (max (div (int64 .) 4) 120) 59) 60 -}}
+{{- $seconds := add (int64 .) 60 -}}
+{{- $minutes := div (add $seconds (max (div $seconds 4) 120) 59) 60 -}}
 {{- $step := ternary 1 (ternary 5 15 (le $minutes 60)) (le $minutes 10) -}}
 {{- include "pipeline-app.duration" (mul (div (add $minutes (sub $step 1)) $step) $step 60) -}}
 {{- end -}}

@@ -125,8 +125,8 @@ What values.schema.json cannot say, or cannot say in words: each message names t
 {{- define "pipeline-app.validateDuration" -}}
 {{- $field := index . 0 -}}
 {{- $value := index . 1 -}}
-{{- if and $value (not (regexMatch "^([0-9]{1,9}(\\.[0-9]{1,9})?(ms|s|m|h)){1,4}$" (toString $value))) -}}
-  {{- fail (printf "%s is %q, which is not a duration: write a number with its unit, for instance 90s, 30m or 1h30m" $field (toString $value)) -}}
+{{- if and $value (not (regexMatch "^([0-9]{1,9}(\\.[0-9]{1,9})?(ms|s|m|h)){1,4}$" (include "pipeline-app.text" $value))) -}}
+  {{- fail (printf "%s is %q, which is not a duration: write a number with its unit, for instance 90s, 30m or 1h30m" $field (include "pipeline-app.text" $value)) -}}
 {{- end -}}
 {{- end -}}
 
@@ -162,7 +162,7 @@ this very name, so the wish is answered with what replaces it.
 {{- $plan := include "pipeline-app.plan" $context | fromJson -}}
 {{- $start := printf "helm upgrade %s ./%s --namespace %s --reset-then-reuse-values" .name $context.Chart.Name $context.Release.Namespace -}}
 {{- $on := printf "--set canary.enabled=true,canary.weight=%d" (int $context.Values.canary.weight) -}}
-{{- $new := printf "--set image.repository=%s,image.tag=%s" $context.Values.image.repository (toString $context.Values.image.tag) -}}
+{{- $new := printf "--set image.repository=%s,image.tag=%s" $context.Values.image.repository (include "pipeline-app.tag" $context) -}}
 {{- if $context.Values.image.digest -}}{{- $new = printf "--set image.repository=%s,image.digest=%s" $context.Values.image.repository $context.Values.image.digest -}}{{- end -}}
 {{- $wait := printf "%s --timeout %s" (include "pipeline-app.atomic" $context) (include "pipeline-app.timeout" $plan.seconds) -}}
 {{- if .gated -}}
