@@ -150,7 +150,7 @@ this very name, so the wish is answered with what replaces it.
 {{- if ne $main .Release.Name -}}
   {{- with include "pipeline-app.liveDeployment" (dict "context" $ "name" $main) -}}
     {{- $live := fromJson . -}}
-    {{- $command := include "pipeline-app.upgradeCommand" (dict "context" $ "name" $main "gated" $live.gated "image" $live.image) -}}
+    {{- $command := include "pipeline-app.upgradeCommand" (dict "context" $ "name" $main "gated" $live.gated) -}}
     {{- fail (printf "release %s already runs in namespace %s, and a second release %s beside it is not needed: Serin makes the canary of %s itself, moves the traffic, and promotes it or takes it out. Run this instead:\n\n%s\n" $main $.Release.Namespace $.Release.Name $main $command) -}}
   {{- end -}}
 {{- end -}}
@@ -159,21 +159,22 @@ this very name, so the wish is answered with what replaces it.
 {{/* The one command; where the gate does not stand yet it switches the canary on first, or the new version would pass it. */}}
 {{- define "pipeline-app.upgradeCommand" -}}
 {{- $context := .context -}}
+{{- $canary := $context.Values.canary -}}
+{{- $image := $context.Values.image -}}
 {{- $plan := include "pipeline-app.plan" $context | fromJson -}}
 {{- $start := printf "helm upgrade %s ./%s --namespace %s --reset-then-reuse-values" .name $context.Chart.Name $context.Release.Namespace -}}
-{{- $on := printf "--set canary.enabled=true,canary.weight=%d" (int $context.Values.canary.weight) -}}
-{{- $new := printf "--set image.repository=%s,image.tag=%s" $context.Values.image.repository (include "pipeline-app.tag" $context) -}}
-{{- if $context.Values.image.digest -}}{{- $new = printf "--set image.repository=%s,image.digest=%s" $context.Values.image.repository $context.Values.image.digest -}}{{- end -}}
+{{- $on := printf "--set canary.enabled=true,canary.weight=%d" (int $canary.weight) -}}
+{{- with $canary.provider -}}{{- $on = printf "%s,canary.provider=%s" $on . -}}{{- end -}}
+{{- $version := ternary (printf "image.digest=%s" $image.digest) (printf "image.tag=%s" (include "pipeline-app.tag" $context)) (not (empty $image.digest)) -}}
+{{- $new := printf "--set image.repository=%s,%s" $image.repository $version -}}
 {{- $wait := printf "%s --timeout %s" (include "pipeline-app.atomic" $context) (include "pipeline-app.timeout" $plan.seconds) -}}
 {{- if .gated -}}
-{{ printf "  %s %s %s %s" $start $on $new $wait }}
+  {{- printf "  %s %s %s %s" $start $on $new $wait -}}
 {{- else -}}
-{{ printf "  %s %s --set image.repository=%s,image.tag=%s --wait \\\n    && kubectl wait --namespace %s --for=condition=Gated canary/%s \\\n    && %s %s %s" $start $on (include "pipeline-app.repositoryOf" .image) (include "pipeline-app.tagOf" .image) $context.Release.Namespace .name $start $new $wait }}
+  {{- $armed := printf "kubectl wait --namespace %s --for=condition=Gated canary/%s --timeout 2m" $context.Release.Namespace .name -}}
+  {{- printf "  %s %s --wait && \\\n  %s && \\\n  %s %s %s" $start $on $armed $start $new $wait -}}
 {{- end -}}
 {{- end -}}
-
-{{- define "pipeline-app.repositoryOf" -}}{{- regexReplaceAll "(@|:[^:/]*$).*" . "" -}}{{- end -}}
-{{- define "pipeline-app.tagOf" -}}{{- regexFind "[^:/]*$" . -}}{{- end -}}
 
 {{/* The flags with which an upgrade waits and goes back by itself. */}}
 {{- define "pipeline-app.atomic" -}}
