@@ -21,6 +21,11 @@ cluster-selftest:
 test:
     @tests/run
 
+# The charts, without a cluster; with words only those checks: `just charts plan refused`
+[positional-arguments]
+charts *words:
+    @tests/helm/render "$@"
+
 # Whole rollouts on the test cluster, as root; with names only those: `just real errors`
 [positional-arguments]
 real *names:

