@@ -17,7 +17,13 @@ import yaml
 
 # Resources by group and version; those without a namespace end with a slash.
 RESOURCES = {
-    "v1": {"secrets": "Secret", "configmaps": "ConfigMap", "serviceaccounts": "ServiceAccount", "services": "Service", "pods": "Pod"},
+    "v1": {
+        "secrets": "Secret",
+        "configmaps": "ConfigMap",
+        "serviceaccounts": "ServiceAccount",
+        "services": "Service",
+        "pods": "Pod",
+    },
     "apps/v1": {"deployments": "Deployment"},
     "batch/v1": {"jobs": "Job"},
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
@@ -101,7 +107,12 @@ class Server:
             one = self.objects.get(job)
             if one:
                 failed = job[2] in self.fails
-                condition = {"type": "Failed" if failed else "Complete", "status": "True", "reason": "BackoffLimitExceeded", "message": ""}
+                condition = {
+                    "type": "Failed" if failed else "Complete",
+                    "status": "True",
+                    "reason": "BackoffLimitExceeded",
+                    "message": "",
+                }
                 one["status"] = {"conditions": [condition], "failed" if failed else "succeeded": 1}
                 self.tell("MODIFIED", None, job, one)
 
@@ -130,7 +141,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def refuse(self, code, reason):
-        self.answer({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": reason, "code": code}, code)
+        self.answer(
+            {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "message": reason, "code": code},
+            code,
+        )
 
     def handle_any(self):
         url = urllib.parse.urlparse(self.path)
@@ -157,7 +171,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(server.says, media="text/plain")
         if self.command == "POST":
             key = (resource, namespace or "", self.body["metadata"]["name"])
-            return self.refuse(409, "AlreadyExists") if key in server.objects else self.answer(server.put(key, self.body), 201)
+            return (
+                self.refuse(409, "AlreadyExists") if key in server.objects else self.answer(server.put(key, self.body), 201)
+            )
         if self.command == "PATCH" and "apply" in self.headers["Content-Type"] and key not in server.objects:
             return self.answer(server.put(key, self.body), 201)
         if name and key not in server.objects:
@@ -224,7 +240,9 @@ def discovery(path):
         return {"kind": "APIVersions", "versions": ["v1"]}
     if path == "apis":
         versions = [{"groupVersion": group, "version": group.split("/")[1]} for group in RESOURCES if "/" in group]
-        groups = [{"name": one["groupVersion"].split("/")[0], "versions": [one], "preferredVersion": one} for one in versions]
+        groups = [
+            {"name": one["groupVersion"].split("/")[0], "versions": [one], "preferredVersion": one} for one in versions
+        ]
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
     if path == "openapi/v3":
         return {"paths": {root(group): {"serverRelativeURL": f"/openapi/v3/{root(group)}"} for group in RESOURCES}}
@@ -234,7 +252,13 @@ def discovery(path):
                 "kind": "APIResourceList",
                 "groupVersion": group,
                 "resources": [
-                    {"name": name.strip("/"), "singularName": kind.lower(), "namespaced": "/" not in name, "kind": kind, "verbs": VERBS}
+                    {
+                        "name": name.strip("/"),
+                        "singularName": kind.lower(),
+                        "namespaced": "/" not in name,
+                        "kind": kind,
+                        "verbs": VERBS,
+                    }
                     for name, kind in resources.items()
                 ],
             }
