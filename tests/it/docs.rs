@@ -9,12 +9,14 @@ use crate::source::read;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The pages whose links are followed.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 13] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
     "SAFETY.md",
+    "chart/serin/README.md",
+    "dashboards/README.md",
     "docs/gate.md",
     "docs/operations.md",
     "docs/reference.md",

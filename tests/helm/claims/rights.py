@@ -1,0 +1,55 @@
+"""What the account may do, everywhere or in some namespaces."""
+
+from claims import rows, test
+from claims.helm import by_key, of, only, template
+
+
+def verbs(objects):
+    """Of the account: verbs by namespace (none: everywhere) and resource."""
+    found = {}
+    for binding in of(objects, "ClusterRoleBinding") + of(objects, "RoleBinding"):
+        role = only(objects, binding["roleRef"]["kind"], binding["roleRef"]["name"])
+        for rule in role["rules"]:
+            for resource in rule["resources"]:
+                place = binding["metadata"].get("namespace", ""), resource
+                found.setdefault(place, set()).update(rule["verbs"])
+    return found
+
+
+READS = {"get", "list", "watch"}
+# Policies belong to the cluster, and the lease to the release.
+APART = ("mutatingadmission", "validatingadmission", "leases")
+
+
+@rows(one=["shop"], several=["shop", "pay"])
+def rights_are_those_of_the_namespaces(namespaces):
+    everywhere = verbs(template())
+    narrow = verbs(template(values={"namespaces": namespaces}))
+    for (place, resource), allowed in narrow.items():
+        if resource.startswith(APART):
+            assert allowed == everywhere[place, resource]
+        elif place == "":
+            assert allowed <= READS, f"{resource} everywhere: {allowed}"
+            assert len(namespaces) > 1 or resource == "gateways", resource
+        else:
+            assert place in namespaces and allowed == everywhere["", resource], (place, resource)
+    for (place, resource), allowed in everywhere.items():
+        if place == "" and not resource.startswith(APART):
+            for namespace in namespaces:
+                assert narrow[namespace, resource] == allowed, resource
+            if "watch" in allowed and len(namespaces) > 1:
+                assert narrow["", resource] == allowed & READS, resource
+
+
+@test
+def roles_that_are_off_are_not_there():
+    switches = {"gatewayApi": ["serin-gateway-api"], "autoscaler": ["serin-autoscaler"]}
+    switches["people"] = ["serin-view", "serin-operator", "serin-edit", "serin-admin"]
+    all_roles = {name for kind, _, name in by_key(template()) if kind == "ClusterRole"}
+    for switch, names in switches.items():
+        objects = template(values={f"rbac.{switch}": False})
+        left = {one["metadata"]["name"] for one in of(objects, "ClusterRole")}
+        assert all_roles - left == set(names), switch
+        assert not [one for one in of(objects, "ClusterRoleBinding") if one["roleRef"]["name"] in names]
+    nothing = template(values={"rbac.create": False})
+    assert not [one for one in nothing if "Role" in one["kind"]]
