@@ -15,6 +15,14 @@ const START: Duration = Duration::from_secs(60);
 /// Installs definitions, gate, rights and controller, and waits until it works.
 pub(crate) async fn serin(world: &World) -> Result<()> {
     world.images(&["1.0.0"]).await?;
+    objects(world).await?;
+    world.record();
+    metrics_server(world, Some(PROMETHEUS)).await?;
+    renew(world).await
+}
+
+/// Applies all of `deploy/`.
+pub(crate) async fn objects(world: &World) -> Result<()> {
     let deploy = world.places.root.join("deploy");
     let deploy = deploy.to_string_lossy();
     let all = world
@@ -33,10 +41,8 @@ pub(crate) async fn serin(world: &World) -> Result<()> {
         .kubectl_with(&apply, &all)
         .await?
         .fine()
-        .context("apply deploy/")?;
-    world.record();
-    metrics_server(world, Some(PROMETHEUS)).await?;
-    renew(world).await
+        .context("apply deploy/")
+        .map(drop)
 }
 
 /// The gate's policies name types that have to be served before.

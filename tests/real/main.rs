@@ -29,6 +29,7 @@ mod install;
 )]
 mod load;
 mod objects;
+mod pipeline;
 mod prepare;
 mod process;
 mod prometheus;

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::Arguments;
 use crate::load::PROGRAM;
+use crate::pipeline::HELM3;
 
 /// Set in the part of the run that happens in the cluster's network.
 const INSIDE: &str = "SERIN_REAL_INSIDE";
@@ -46,7 +47,7 @@ pub(crate) fn outside(arguments: &Arguments) -> Result<ExitCode> {
         let mut start = places.cluster(&["up", "--image", &image]);
         run(start.args(SIZE)).context("bring the cluster up")?;
     }
-    let code = enter(&places);
+    let code = enter(&places, &helm_3(&places)?);
     if !arguments.keep {
         run(&mut places.cluster(&["down"])).context("take the cluster down")?;
     }
@@ -192,9 +193,21 @@ fn replace(from: &Path, to: &Path) -> Result<()> {
     fs::rename(&new, to).with_context(|| format!("put {} there", to.display()))
 }
 
+/// Helm 3, built where it is missing; the cluster has Helm 4 itself.
+fn helm_3(places: &Places) -> Result<PathBuf> {
+    let output = Command::new(places.root.join("tests/helm/tools.sh"))
+        .stderr(Stdio::inherit())
+        .output()
+        .context("call tests/helm/tools.sh")?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let path = told.lines().find_map(|line| line.strip_prefix("helm3="));
+    path.map(PathBuf::from)
+        .with_context(|| format!("no Helm 3: {}", output.status))
+}
+
 /// Runs this program once more, in the cluster's network. Only the network changes: what the cluster's tool mounts
 /// from there has to be seen by all.
-fn enter(places: &Places) -> Result<ExitCode> {
+fn enter(places: &Places, helm_3: &Path) -> Result<ExitCode> {
     let this = std::env::current_exe()?;
     let status = Command::new("nsenter")
         .arg(format!("--net=/run/netns/{}", places.name))
@@ -202,6 +215,7 @@ fn enter(places: &Places) -> Result<ExitCode> {
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
         .env(PROGRAM, places.binary("load"))
+        .env(HELM3, helm_3)
         .status()
         .context("enter the cluster's network")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());

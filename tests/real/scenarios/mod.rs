@@ -2,10 +2,12 @@
 
 mod broken;
 mod change;
+mod chart;
 mod conformance;
 mod crash;
 mod deletion;
 mod faults;
+mod helm;
 mod quiet;
 mod release;
 mod service;
@@ -119,6 +121,20 @@ pub(crate) static ALL: &[Case] = &[
     case!(20, size::an_idle_canary_costs_no_call),
     case!(20, size::a_step_takes_four_writes),
     case!(20, size::a_step_on_a_users_route_takes_five_writes),
+    case!(21, helm::helm_returns_after_promotion),
+    case!(21, helm::helm_fails_with_the_verdict),
+    case!(21, helm::helm_hears_of_a_missing_image),
+    case!(21, helm::helm_rolls_back_at_once),
+    case!(21, helm::helm_3_waits_by_a_hook),
+    case!(21, helm::an_abort_frees_helm),
+    case!(21, helm::a_killed_runner_is_recovered),
+    case!(21, helm::an_uninstalled_application_leaves_nothing),
+    case!(21, helm::a_release_without_a_canary_goes_out_directly),
+    case!(21, helm::values_alone_are_a_canary),
+    case!(21, helm::the_guides_chart_is_upgraded),
+    case!(21, helm::a_second_release_as_canary_is_refused),
+    case!(21, helm::staging_values_release),
+    case!(21, helm::production_values_release),
     case!(15, conformance::the_gate_holds_beside_a_running_serin),
     case!(8, crash::a_killed_controller_comes_back_by_itself, true),
     case!(8, crash::a_crash_at_any_moment_changes_nothing, true),
@@ -139,4 +155,5 @@ pub(crate) static ALL: &[Case] = &[
     ),
     case!(20, size::a_hundred_canaries_fit_into_40_mib, true),
     case!(11, deletion::serin_comes_and_goes_unnoticed, true),
+    case!(22, chart::helm_installs_upgrades_and_removes_serin, true),
 ];
