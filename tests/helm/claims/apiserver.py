@@ -25,6 +25,7 @@ RESOURCES = {
         "pods": "Pod",
     },
     "apps/v1": {"deployments": "Deployment"},
+    "coordination.k8s.io/v1": {"leases": "Lease"},
     "batch/v1": {"jobs": "Job"},
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
     "rbac.authorization.k8s.io/v1": {
