@@ -19,6 +19,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::cli::controller::told;
 use crate::cli::demo::applications::{ALL, HOME};
 use crate::cli::demo::doors::{Door, Kubeconfig, kubeconfig};
 use crate::cli::demo::page::Introduction;
@@ -154,9 +155,6 @@ struct Served {
 
 fn serve(stage: &Stage, doors: (Door, Door), token: String) -> Served {
     let (stop, stopped) = watch::channel(false);
-    let told = |mut stopped: watch::Receiver<bool>| async move {
-        drop(stopped.wait_for(|stop| *stop).await);
-    };
     let name = std::env::var("USER").ok().filter(|name| !name.is_empty());
     let you = embedded::person(name.as_deref().unwrap_or("you"));
     let people = People {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::objects::APP;
 use crate::pipeline::Pipeline;
-use crate::process::{self, Said};
+use crate::process::Said;
 use crate::record::{Kind, text};
 use crate::scenario::{RELEASE, RETREAT, Scenario};
 use crate::timeline::between;
@@ -99,7 +99,7 @@ pub(super) async fn helm_rolls_back_at_once(s: &Scenario) -> Result<()> {
         seconds(between(from, SystemTime::now())),
         45.0,
     )?;
-    let weights: Vec<_> = s.timeline().weights();
+    let weights = s.timeline().weights();
     let steps = weights
         .iter()
         .filter(|(at, weight)| *at > from && [20, 50].contains(weight));
