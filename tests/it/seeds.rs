@@ -4,7 +4,6 @@
 //! `SEED=7 cargo test --test it seeds` repeats one; `SEEDS=10000 cargo test --release --test it seeds` tries many.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -14,6 +13,7 @@ use serin::sim::seed::Seed;
 
 use crate::story::chaos::Chaos;
 use crate::story::door::Door;
+use crate::story::metrics::Mood;
 use crate::story::setting::Setting;
 use crate::story::tale::{paused, route_key, shared, target};
 use crate::story::{Story, oracle};
@@ -85,9 +85,12 @@ impl Mixed {
                 let replicas = 1 + self.chance.below(6);
                 story.edit(&target(), |it| it["spec"]["replicas"] = json!(replicas));
             }
-            9 => story
-                .metrics
-                .store(self.chance.below(2) == 0, Ordering::SeqCst),
+            9 => {
+                let mood = self.chance.below(2 * Mood::BAD.len() as u64);
+                let mood = usize::try_from(mood).ok().and_then(|it| Mood::BAD.get(it));
+                self.said.push(format!("metrics: {mood:?}"));
+                story.metrics.set(mood.copied().unwrap_or(Mood::Well));
+            }
             10 => {
                 let late = i64::try_from(self.chance.below(40)).unwrap_or(0);
                 story.world.routing.set(Habit {
@@ -117,7 +120,7 @@ impl Mixed {
 
     fn peace(&mut self) {
         self.chaos.end();
-        self.story.metrics.store(true, Ordering::SeqCst);
+        self.story.metrics.set(Mood::Well);
         self.story.world.routing.set(Habit::default());
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod chaos;
 pub(crate) mod crash;
 pub(crate) mod door;
 pub(crate) mod log;
+pub(crate) mod metrics;
 pub(crate) mod objects;
 pub(crate) mod oracle;
 mod scene;
@@ -11,10 +12,8 @@ pub(crate) mod setting;
 pub(crate) mod tale;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use serin::cli::embedded;
 use serin::clock::Clock;
@@ -29,6 +28,7 @@ use tokio::task::JoinHandle;
 
 use crate::story::crash::Crash;
 use crate::story::door::Door;
+use crate::story::metrics::Moods;
 use crate::story::scene::Scene;
 use crate::story::setting::Setting;
 
@@ -36,8 +36,8 @@ use crate::story::setting::Setting;
 pub(crate) struct Story {
     pub(crate) world: World,
     pub(crate) setting: Setting,
-    /// Whether Prometheus answers.
-    pub(crate) metrics: Arc<AtomicBool>,
+    /// How Prometheus answers.
+    pub(crate) metrics: Moods,
     clock: Clock,
     http: Http,
     life: JoinHandle<()>,
@@ -63,11 +63,8 @@ impl Story {
             world.put(object).unwrap();
         }
         let life = tokio::spawn(world::live(world.api.clone(), world.actors()));
-        let metrics = Arc::new(AtomicBool::new(true));
-        let http = Http::service(silenced(
-            prometheus::router(world.prometheus.clone()),
-            metrics.clone(),
-        ));
+        let metrics = Moods::new();
+        let http = Http::service(metrics.on(prometheus::router(world.prometheus.clone())));
         Self {
             world,
             setting,
@@ -222,21 +219,6 @@ impl Story {
             .unwrap_or_default()
             .to_owned()
     }
-}
-
-/// A Prometheus that may be down.
-fn silenced(router: axum::Router, up: Arc<AtomicBool>) -> axum::Router {
-    router.layer(axum::middleware::from_fn(
-        move |request: axum::extract::Request, next: axum::middleware::Next| {
-            let up = up.clone();
-            async move {
-                if up.load(Ordering::SeqCst) {
-                    return next.run(request).await;
-                }
-                (http::StatusCode::SERVICE_UNAVAILABLE, "down").into_response()
-            }
-        },
-    ))
 }
 
 impl Drop for Story {
