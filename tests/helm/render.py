@@ -11,23 +11,10 @@ from pathlib import Path
 
 import yaml
 
-HERE = Path(__file__).parent
-CHART = HERE.parent.parent / "chart/pipeline-app"
-GUIDE = HERE / "guide-chart"
-HELMS = {"helm 4": os.environ["helm4"], "helm 3": os.environ["helm3"]}
+from harness import CHART, GUIDE, HELMS, HERE, Refusal, Tally, differs, helm, lacks, merged
+
 HELM = os.environ["helm4"]
 RELEASE, NAMESPACE = "my-app", "shop"
-
-
-def merged(*layers):
-    """Values over values, as Helm lays them."""
-    result = {}
-    for layer in layers:
-        for key, value in layer.items():
-            both = isinstance(value, dict) and isinstance(result.get(key), dict)
-            result[key] = merged(result[key], value) if both else value
-    return result
-
 
 GATEWAY = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "gw", "namespace": "default"}], "hostnames": ["shop.example.com"]}}
 ON = {"canary": {"enabled": True}}
@@ -226,46 +213,6 @@ SIMULATED = [
 ]
 
 
-class Tally:
-    """What passed and failed, of the checks that were asked for."""
-
-    def __init__(self, words):
-        self.words, self.passed, self.failed, self.skipped = words, 0, 0, 0
-
-    def check(self, name, look):
-        """Calls look, which returns what is wrong, or nothing."""
-        if self.words and not any(word in name for word in self.words):
-            return
-        try:
-            wrong = look()
-        except Refusal as refusal:
-            wrong = str(refusal)
-        if wrong:
-            self.failed += 1
-            print(f"not ok {name}: {wrong}", flush=True)
-        else:
-            self.passed += 1
-            print(f"ok {name}", flush=True)
-
-    def skip(self, name, reason):
-        if not self.words or any(word in name for word in self.words):
-            self.skipped += 1
-            print(f"skipped {name}: {reason}", flush=True)
-
-
-class Refusal(Exception):
-    """Helm's, in its own words."""
-
-
-def helm(program, *arguments, values=None):
-    """Runs Helm with values on top of those of the files; what it prints."""
-    command = [program, *map(str, arguments), *([] if values is None else ["-f", "-"])]
-    done = subprocess.run(command, input=json.dumps(values), capture_output=True, text=True)
-    if done.returncode != 0:
-        raise Refusal(done.stderr.strip() or done.stdout.strip())
-    return done.stdout
-
-
 def template(values, files=(), program=HELM, chart=CHART):
     """The text that Helm renders."""
     chosen = [word for file in files for word in ("-f", file)]
@@ -279,7 +226,8 @@ def objects(text):
 def one(found, kind):
     """The only object of a kind."""
     of_kind = [each for each in found if each["kind"] == kind]
-    assert len(of_kind) == 1, f"{len(of_kind)} objects of kind {kind}"
+    if len(of_kind) != 1:
+        raise Refusal(f"{len(of_kind)} objects of kind {kind}, and it should be one")
     return of_kind[0]
 
 
@@ -373,10 +321,6 @@ def check_rendering(tally):
 
 def canary_of(values):
     return one(objects(template(merged(values, ON))), "Canary")["spec"]
-
-
-def differs(got, want):
-    return None if got == want else f"got {json.dumps(got)}, want {json.dumps(want)}"
 
 
 def check_plans(tally):
@@ -481,11 +425,6 @@ def notes(values, program):
         wrapper = '{kind: ConfigMap, data: {notes: {{ tpl (.Files.Get "notes.txt") . | toJson }}}}'
         (copy / "templates/notes.yaml").write_text(wrapper)
         return one([each for each in objects(template(values, chart=copy, program=program)) if "notes" in each.get("data", {})], "ConfigMap")["data"]["notes"]
-
-
-def lacks(text, words):
-    missing = [word for word in words if word not in text]
-    return f"{missing} missing in:\n{text}" if missing else None
 
 
 def check_notes(tally):
@@ -612,8 +551,7 @@ def main():
     tally = Tally(sys.argv[1:])
     for part in (check_rendering, check_plans, check_canary, check_pods, check_refusals, check_notes, check_guide, check_simulation):
         part(tally)
-    print(f"{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped")
-    sys.exit(tally.failed > 0)
+    tally.finish()
 
 
 if __name__ == "__main__":
