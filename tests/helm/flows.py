@@ -87,13 +87,15 @@ def from_the_guide():
     """From the guide's chart to ours: the same selectors, and a port that the old Pods have."""
     space = Namespace("guide")
     space.install(GUIDE, *WAIT, values=OLD)
+    reused = refusal(helm, HELM, "upgrade", RELEASE, CHART, "--namespace", space.name, "--reuse-values")
     before = space.deployment()["spec"]["selector"], space.service()["spec"]["selector"]
     space.upgrade(CHART, *WAIT)
     after = space.deployment()["spec"]["selector"], space.service()["spec"]["selector"]
     first = space.service()["spec"]["ports"][0]["targetPort"]
     space.upgrade(CHART, *WAIT)
     second = space.service()["spec"]["ports"][0]["targetPort"]
-    return differs(after, before) or differs([first, second], [80, "http"])
+    wrong = lacks(reused, ["the values lack service.enabled", "use --reset-then-reuse-values"])
+    return wrong or differs(after, before) or differs([first, second], [80, "http"])
 
 
 def from_the_guide_with_a_canary():

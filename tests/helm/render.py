@@ -157,6 +157,8 @@ REFUSED = [
     ("a monitor without a Service", {"metrics": {"serviceMonitor": {"enabled": True}}, "service": {"enabled": False}}, ["serviceMonitor.enabled"]),
     ("a least above the most", {"autoscaling": {"enabled": True, "minReplicas": 20}}, ["minReplicas is 20", "maxReplicas 10"]),
     ("nothing to scale by", {"autoscaling": {"enabled": True, "targetCPUUtilizationPercentage": None}}, ["targetCPUUtilizationPercentage"]),
+    ("a section that was taken out", {"ingress": None}, ["the values lack ingress", "--reset-then-reuse-values"]),
+    ("parts that were taken out", {"canary": {"analysis": None}, "service": {"enabled": None}}, ["service.enabled, canary.analysis"]),
     ("a drain beyond the end", {"drainSeconds": 30}, ["drainSeconds is 30", "terminationGracePeriodSeconds 30"]),
 ]
 REFUSED_CANARY = [
@@ -182,6 +184,7 @@ REFUSED_CANARY = [
     ("an unknown option", {"analysis": {"treshold": 1}}, ["/canary/analysis", "'treshold' not allowed"]),
     ("an unknown end", {"analysis": {"onFailure": "rollback"}}, ["/canary/analysis/onFailure", "'Rollback', 'Pause'"]),
     ("a metrics server without a scheme", {"metricsServer": "prometheus:9090"}, ["/canary/metricsServer"]),
+    ("weights beyond 100", {"stepWeights": [10, 110]}, ["/canary/stepWeights/1", "want 100"]),
     ("no Pods", {"replicas": 0}, ["/canary/replicas"]),
 ]
 
@@ -409,7 +412,21 @@ def refused(values, words, program):
     return "it was rendered"
 
 
+def refused_name(name):
+    try:
+        helm(HELM, "template", name, CHART)
+    except Refusal as refusal:
+        return lacks(str(refusal), [f'the release\'s name is "{name}"', "for instance my-app"])
+    return "it was rendered"
+
+
 def check_refusals(tally):
+    for name in ("my.app", "1app"):
+        tally.check(f"refused: the name {name}", lambda: refused_name(name))
+    recreate = {"strategy": {"type": "Recreate"}}
+    tally.check("refused: no two versions side by side", lambda: refused(merged(recreate, ON), ["strategy.type is Recreate", "canary.allow"], HELM))
+    for name in ("nginx", "bitnami/nginx", "ghcr.io/myorg/myapp", "myregistry.io:5000/myapp"):
+        tally.check(f"accepted: the repository {name}", lambda: differs(image({"repository": name}), f"{name}:1.24"))
     rows = REFUSED + [(name, {"canary": {"enabled": True, **canary}}, words) for name, canary, words in REFUSED_CANARY]
     for name, values, words in rows:
         for version, program in HELMS.items():

@@ -2,6 +2,7 @@
 What values.schema.json cannot say, or cannot say in words: each message names the field, what is wrong, and what would be right.
 */}}
 {{- define "pipeline-app.validate" -}}
+{{- include "pipeline-app.validateSections" . -}}
 {{- include "pipeline-app.validateValues" . -}}
 {{- if .Values.canary.enabled -}}
   {{- include "pipeline-app.validateCanary" . -}}
@@ -10,7 +11,31 @@ What values.schema.json cannot say, or cannot say in words: each message names t
 {{- end -}}
 {{- end -}}
 
+{{/*
+`helm upgrade --reuse-values` takes the values of the release before and none of this chart's defaults. What is missing then would
+be false or empty without a word, and a Service that is not enabled would be deleted.
+*/}}
+{{- define "pipeline-app.validateSections" -}}
+{{- $missing := list -}}
+{{- range $path := list "image" "service.enabled" "service.targetPort" "healthcheck.liveness" "healthcheck.readiness" "metadata" "canary.analysis" "canary.service" "canary.metricTemplates" "canary.waitHook" "config" "database" "serviceAccount" "podSecurityContext" "securityContext" "ingress" "httpRoute" "autoscaling" "podDisruptionBudget" "metrics.serviceMonitor" "test.image" "terminationGracePeriodSeconds" "drainSeconds" -}}
+  {{- $value := $.Values -}}
+  {{- range splitList "." $path -}}
+    {{- $value = ternary (get (ternary $value dict (kindIs "map" $value)) .) nil (kindIs "map" $value) -}}
+  {{- end -}}
+  {{- if or (kindIs "invalid" $value) (and (kindIs "string" $value) (eq $value "")) -}}{{- $missing = append $missing $path -}}{{- end -}}
+{{- end -}}
+{{- with $missing -}}
+  {{- fail (printf "the values lack %s: `--reuse-values` leaves out the defaults of a new chart, so use --reset-then-reuse-values; and a section that is not wanted keeps its default, it is not null" (join ", " .)) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "pipeline-app.validateValues" -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" .Release.Name) -}}
+  {{- fail (printf "the release's name is %q, and a Service cannot have it: write lower case letters, digits and '-', beginning with a letter, for instance my-app" .Release.Name) -}}
+{{- end -}}
+{{- if and .Values.canary.enabled (eq (toString .Values.strategy.type) "Recreate") (not (has "Recreate" .Values.canary.allow)) -}}
+  {{- fail "strategy.type is Recreate, under which two versions never run side by side, and a canary does: take it out, or accept that with canary.allow=[Recreate]" -}}
+{{- end -}}
 {{- with .Values -}}
 {{- if and .image.digest (not (regexMatch "^sha256:[0-9a-f]{64}$" .image.digest)) -}}
   {{- fail (printf "image.digest is %q: write sha256: and 64 hexadecimal digits, as `docker inspect` and the registry show them" .image.digest) -}}
