@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::crd::status::{Mark, Outcome, Phase};
-use crate::rollout::observed::{Gate, Severity};
+use crate::rollout::observed::{Gate, Severity, Target};
 use crate::rollout::tick::Tick;
 
 /// So long a mistake may be one that a pipeline is about to mend: the route that a Canary names comes after it.
@@ -58,7 +58,7 @@ fn kstatus(tick: &Tick<'_>) -> (State, State, State) {
         );
     }
     match tick.status.phase {
-        Phase::Failed => (
+        Phase::Failed if !is_overtaken(tick) => (
             ("False", "CanaryFailed", message.clone()),
             no("CanaryFailed"),
             ("True", "CanaryFailed", message),
@@ -72,6 +72,18 @@ fn kstatus(tick: &Tick<'_>) -> (State, State, State) {
             no("Working"),
         ),
     }
+}
+
+/// Somebody put another template in the rejected one's place: stable's, which is released, or a new one, which is tried next. Who
+/// waits for that write, as Helm does in its own rollback, must not read the verdict on the one before as his.
+fn is_overtaken(tick: &Tick<'_>) -> bool {
+    let held = tick.target().filter(|target| target.gate == Gate::Held);
+    let is_rejected = |target: &Target| {
+        tick.candidate().is_some_and(|rejected| {
+            rejected.revision == target.revision || rejected.containers == target.containers
+        })
+    };
+    held.is_some_and(|target| target.revision == tick.stable_revision() || !is_rejected(target))
 }
 
 fn first_reason(tick: &Tick<'_>) -> &'static str {
@@ -105,6 +117,7 @@ fn reason(tick: &Tick<'_>) -> &'static str {
         {
             "GateUnarmed"
         }
+        Phase::Failed => "AnotherTemplate",
         _ if message.contains("not accepted") => "RouteNotAccepted",
         phase => phase.as_str(),
     }

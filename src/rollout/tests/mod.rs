@@ -21,6 +21,14 @@ fn fast() -> serde_json::Value {
     json!({"interval": "10s", "checks": 1, "stepWeights": [10, 50, 100]})
 }
 
+/// Whether what waits for the Canary is told that it has failed for good.
+fn stalled(model: &Model) -> bool {
+    let conditions = model.status().conditions;
+    conditions
+        .iter()
+        .any(|found| found.type_ == "Stalled" && found.status == "True")
+}
+
 fn outcomes(model: &Model) -> Vec<Outcome> {
     model
         .status()
@@ -106,6 +114,25 @@ fn errors_of_the_candidate_bring_the_weight_to_zero() {
         "what was rejected stays held"
     );
     assert!(!model.tick());
+}
+
+/// Helm waits for its own rollback by the same conditions, and so does who ships the fix.
+#[test]
+fn a_verdict_is_final_until_another_template_is_held() {
+    for (next, end) in [("v1", Phase::Initialized), ("v3", Phase::Succeeded)] {
+        let mut model = Model::adopted(&fast());
+        model.errors = 0.05;
+        model.ship("v2");
+        model.run();
+        assert!(stalled(&model), "the rejected one is held");
+        model.errors = 0.0;
+        model.ship(next);
+        model.tick();
+        model.run_until(|model| {
+            assert!(!stalled(model), "{next}: {}", model.status().message);
+            model.phase() == end
+        });
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::crd::canary::OnFailure;
 use crate::crd::status::{Outcome, Phase};
 use crate::rollout::observed::{Acceptance, Gate, Problem, Readiness, Serving, Severity};
 use crate::rollout::tests::model::{Model, routes, serving};
-use crate::rollout::tests::{fast, outcomes};
+use crate::rollout::tests::{fast, outcomes, stalled};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -172,12 +172,6 @@ fn what_is_refused_begins_nothing_and_goes_on_with_nothing() {
     model.seen.problems = vec![problem.clone()];
     model.ship("v2");
     model.run_for(SOON);
-    let stalled = |model: &Model| {
-        let conditions = model.status().conditions;
-        conditions
-            .iter()
-            .any(|found| found.type_ == "Stalled" && found.status == "True")
-    };
     assert_eq!(
         (model.phase(), stalled(&model)),
         (Phase::Initialized, false)
