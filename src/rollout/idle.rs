@@ -383,7 +383,12 @@ fn held(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
         return Ok(());
     }
     if !attempt::retired(tick) {
-        tick.say("a candidate is held; the last canary is still being removed");
+        let left = if tick.seen.canary.is_some() {
+            "the last canary is still being removed"
+        } else {
+            "the route of weight 0 is not in force everywhere yet"
+        };
+        tick.say(format!("a candidate is held; {left}"));
         return Ok(());
     }
     attempt::begin(tick, target)
