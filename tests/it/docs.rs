@@ -9,7 +9,7 @@ use crate::source::read;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The pages whose links are followed.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -17,6 +17,7 @@ const PAGES: [&str; 11] = [
     "SAFETY.md",
     "docs/gate.md",
     "docs/operations.md",
+    "docs/pipelines.md",
     "docs/reference.md",
     "docs/simulate.md",
     "tests/cluster/README.md",
