@@ -65,8 +65,12 @@ fn never_released(tick: &Tick<'_>, target: &Target, plan: &mut Vec<Action>) {
     }
 }
 
+/// Services that are missing are made, unless there is nothing any more that they could lead to.
 fn serve(tick: &Tick<'_>, plan: &mut Vec<Action>) {
     let services = &tick.seen.services;
+    if tick.target().is_none() {
+        return;
+    }
     if services.apex == Presence::Missing || services.canary == Presence::Missing {
         plan.push(Action::Serve);
     }

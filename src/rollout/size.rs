@@ -72,7 +72,8 @@ pub(crate) fn widen(tick: &Tick<'_>) -> Option<i32> {
 /// The weight on the way back: 0, or as much as stable is too small for (SAFETY C7).
 pub(crate) fn retreat_weight(tick: &Tick<'_>) -> u8 {
     let Some(target) = tick.target() else {
-        return written(tick);
+        // The canary is all there is, unless the Canary goes too: then the whole application does.
+        return if tick.deleting() { 0 } else { written(tick) };
     };
     let canary_ready = tick.canary_arm().map_or(0, |canary| canary.arm.ready);
     let need = need(tick).max(1);

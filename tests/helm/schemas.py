@@ -63,12 +63,17 @@ def references(schema):
 
 
 def custom(folder, definition):
+    for kind, schema in kinds_of(definition):
+        write(folder, kind, schema)
+
+
+def kinds_of(definition):
+    """Each version of a definition's kind, with its schema."""
     spec = definition["spec"]
     for version in spec["versions"]:
         schema = strict({**version["schema"]["openAPIV3Schema"]})
         schema["properties"] = {**schema.get("properties", {}), **EVERY_KIND}
-        kind = {"group": spec["group"], "version": version["name"], "kind": spec["names"]["kind"]}
-        write(folder, kind, schema)
+        yield {"group": spec["group"], "version": version["name"], "kind": spec["names"]["kind"]}, schema
 
 
 def strict(schema):

@@ -9,7 +9,7 @@ use crate::source::read;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The pages whose links are followed.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -19,6 +19,7 @@ const PAGES: [&str; 13] = [
     "dashboards/README.md",
     "docs/gate.md",
     "docs/operations.md",
+    "docs/pipelines.md",
     "docs/reference.md",
     "docs/simulate.md",
     "tests/cluster/README.md",

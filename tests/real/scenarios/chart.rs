@@ -66,10 +66,8 @@ async fn helm(s: &Scenario, verb: &str, more: &[&str]) -> Result<Said> {
         "--timeout",
         "120s",
     ];
-    if verb == "upgrade" {
-        // `kubectl set env` by the tests is a conflict otherwise.
-        arguments.push("--force-conflicts");
-    }
+    // What the tests set with kubectl is a conflict otherwise.
+    arguments.push("--force-conflicts");
     arguments.extend(more);
     pipeline::helm(s, &s.world.helm_program(), HOME, &arguments).await
 }
