@@ -33,7 +33,7 @@ pub(super) async fn helm_installs_upgrades_and_removes_serin(s: &Scenario) -> Re
     ensure!(said.code != 0, "Serin was removed under a canary: {said:?}");
     let phase = text(&s.canary(), "/status/phase").to_owned();
     ensure!(
-        phase == "Waiting" || phase == "Progressing",
+        ["Progressing", "WaitingPromotion"].contains(&phase.as_str()),
         "the refused removal left phase {phase}"
     );
     s.request("abort").await?;
