@@ -148,8 +148,9 @@ pub(super) async fn an_abort_frees_helm(s: &Scenario) -> Result<()> {
     let abort = async {
         s.stands(RELEASE).await?;
         let asked = ["-n", &s.namespace, "abort", APP, "--reason", "hotfix"];
+        let begun = Instant::now();
         s.world.serin(&asked).await?.fine()?;
-        anyhow::Ok(Instant::now())
+        anyhow::Ok(begun)
     };
     let (said, asked) = tokio::join!(async { (upgrade.await, Instant::now()) }, abort);
     let (said, ended) = said;
