@@ -21,13 +21,7 @@ pub(super) async fn helm_returns_after_promotion(s: &Scenario) -> Result<()> {
     let pipeline = Pipeline::new(s);
     pipeline.begin("1.0.0").await?;
     let load = s.load().await?;
-    pipeline.ship("2.0.0").await?.fine()?;
-    let canary = live(s, "canary").await?;
-    ensure!(
-        text(&canary, "/status/phase") == "Succeeded",
-        "Helm returned in phase {}",
-        canary["status"]["phase"]
-    );
+    promoted(s, pipeline.ship("2.0.0").await?).await?;
     s.main_runs("2.0.0").await?;
     s.canary_is_gone().await?;
     s.last_release("Promoted")?;
@@ -112,13 +106,7 @@ pub(super) async fn helm_3_waits_by_a_hook(s: &Scenario) -> Result<()> {
     let pipeline = Pipeline::with_helm_3(s)?;
     pipeline.begin("1.0.0").await?;
     let load = s.load().await?;
-    pipeline.ship("2.0.0").await?.fine()?;
-    let canary = live(s, "canary").await?;
-    ensure!(
-        text(&canary, "/status/phase") == "Succeeded",
-        "Helm returned in phase {}",
-        canary["status"]["phase"]
-    );
+    promoted(s, pipeline.ship("2.0.0").await?).await?;
     s.main_runs("2.0.0").await?;
     let said = pipeline.ship("3.0.0-errors20").await?;
     ensure!(
@@ -409,6 +397,15 @@ impl Pipeline<'_> {
             () = approve => Ok(()),
         }
     }
+}
+
+/// Helm returned 0, and not before the Canary said that the version is promoted.
+async fn promoted(s: &Scenario, said: Said) -> Result<()> {
+    said.fine()?;
+    let canary = live(s, "canary").await?;
+    let phase = text(&canary, "/status/phase");
+    ensure!(phase == "Succeeded", "Helm returned in phase {phase}");
+    Ok(())
 }
 
 /// An object named like the application, as the API server has it now.
