@@ -128,6 +128,7 @@ fn a_verdict_is_final_until_another_template_is_held() {
         model.errors = 0.0;
         model.ship(next);
         model.tick();
+        assert!(!stalled(&model), "{next}: {}", model.status().message);
         model.run_until(|model| {
             assert!(!stalled(model), "{next}: {}", model.status().message);
             model.phase() == end
