@@ -23,10 +23,10 @@ pub(super) fn is_exempt(review: &Review<'_>) -> bool {
     }
 }
 
-/// Whether a policy lists this request's kind, part and operation at all; most do not, and that is cheap to know.
-pub(super) fn may_match(policy: &Value, review: &Review<'_>) -> bool {
-    let listed_rules = &policy["spec"]["matchConstraints"]["resourceRules"];
-    rules(listed_rules).next().is_none() || listed(listed_rules, review)
+/// Whether constraints list this request's kind, part and operation at all; most do not, and that is cheap to know.
+pub(super) fn names(constraints: &Value, review: &Review<'_>) -> bool {
+    let all = &constraints["resourceRules"];
+    rules(all).next().is_none() || listed(all, review)
 }
 
 /// Whether `matchConstraints`, or `matchResources` of a binding, are about this request.
@@ -34,8 +34,7 @@ pub(super) fn matches(constraints: &Value, subject: &Subject<'_>) -> bool {
     in_namespace(&constraints["namespaceSelector"], subject)
         && has_labels(&constraints["objectSelector"], subject.review)
         && !listed(&constraints["excludeResourceRules"], subject.review)
-        && (rules(&constraints["resourceRules"]).next().is_none()
-            || listed(&constraints["resourceRules"], subject.review))
+        && names(constraints, subject.review)
 }
 
 fn rules(list: &Value) -> impl Iterator<Item = &Value> {

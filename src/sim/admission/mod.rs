@@ -81,7 +81,7 @@ impl Admission {
     fn invocations(&mut self, store: &Store, plural: &str, review: &Review<'_>) -> Vec<Invocation> {
         let policies: Vec<_> = store
             .list(GROUP, plural, None)
-            .filter(|(_, object)| matching::may_match(object, review))
+            .filter(|(_, object)| matching::names(&object["spec"]["matchConstraints"], review))
             .map(|(key, object)| (object.clone(), self.policy(key, object)))
             .collect();
         if policies.is_empty() {

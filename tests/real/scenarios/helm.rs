@@ -198,25 +198,14 @@ pub(super) async fn an_uninstalled_application_leaves_nothing(s: &Scenario) -> R
         s.until_object(&what, (kind, name), RETREAT, |found| found.is_none())
             .await?;
     }
-    let left = [
-        "get",
-        "all,httproutes,poddisruptionbudgets,controllerrevisions",
-        "-o",
-        "name",
-    ];
-    let mut left = s.kubectl(&left).await?.fine()?;
+    let kinds = "all,httproutes,poddisruptionbudgets,controllerrevisions";
+    let mut left = s.kubectl(&["get", kinds, "-o", "name"]).await?.fine()?;
     for _ in 0..20 {
         if left.is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let again = [
-            "get",
-            "all,httproutes,poddisruptionbudgets,controllerrevisions",
-            "-o",
-            "name",
-        ];
-        left = s.kubectl(&again).await?.fine()?;
+        left = s.kubectl(&["get", kinds, "-o", "name"]).await?.fine()?;
     }
     ensure!(left.is_empty(), "left behind: {left}");
     Ok(())
