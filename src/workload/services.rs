@@ -1,11 +1,12 @@
 //! The apex Service, made only where the user has none, and the canary's Service beside it.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use crate::crd::canary::{Canary, CanaryIdle, CanaryService, Marks};
-use crate::objects::{Change, Kind, Labels, ObjectKey, Seen, mark};
+use crate::objects::{Change, Deployment, Kind, Labels, ObjectKey, Seen, mark};
 use crate::rollout::observed::{Presence, Problem, Services};
 use crate::workload::WorkloadError;
 use crate::workload::copy::stripped_for_monitors;
@@ -118,7 +119,8 @@ pub(crate) fn objects(canary: &Canary) -> Vec<ObjectKey> {
         .collect()
 }
 
-/// Makes the Services that are missing. The apex has no owner and no mark of ours: nothing ever deletes what takes traffic.
+/// Makes the Services that are missing. The apex has no mark of ours, and Serin never deletes it: it takes traffic. It goes with
+/// the Deployment, as its Pods do; one that is made while an application is uninstalled would stay behind otherwise.
 pub(crate) fn serve(site: Site<'_>) -> Result<Vec<Change>, WorkloadError> {
     if !uses_services(site.canary) {
         return Ok(Vec::new());
@@ -253,10 +255,22 @@ fn made_apex(site: Site<'_>) -> Result<DynamicObject, WorkloadError> {
     }
     let body = json!({"spec": {"ports": ports, "selector": target.selector}});
     let mut service = object(site.canary, Kind::Service, site.canary.service_name(), body);
+    service.metadata.owner_references = Some(vec![owned_by(target)]);
     let marks = spec.apex.clone().unwrap_or_default();
     service.metadata.labels = (!marks.labels.is_empty()).then_some(marks.labels);
     service.metadata.annotations = (!marks.annotations.is_empty()).then_some(marks.annotations);
     Ok(service)
+}
+
+/// Nobody controls the Service by this, and the end of the Deployment does not wait for it.
+fn owned_by(target: &Deployment) -> OwnerReference {
+    OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: target.meta.name.clone(),
+        uid: target.meta.uid.clone(),
+        ..OwnerReference::default()
+    }
 }
 
 fn apex_port(spec: &CanaryService) -> Value {

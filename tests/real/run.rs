@@ -20,7 +20,7 @@ use crate::scenarios::Case;
 use crate::world::World;
 
 /// No scenario takes longer.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// Threads: waiting for a load's report blocks one.
 const THREADS: usize = 8;

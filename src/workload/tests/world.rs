@@ -161,6 +161,9 @@ fn lines(object: &DynamicObject) -> String {
             text.push_str(&format!("  {what}: {}\n", json!(map)));
         }
     }
+    for owner in object.metadata.owner_references.iter().flatten() {
+        text.push_str(&format!("  owner: {}\n", json!(owner)));
+    }
     for (field, value) in object.data.as_object().unwrap() {
         match value.as_object() {
             Some(inner) => inner

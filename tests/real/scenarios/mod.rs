@@ -67,6 +67,8 @@ macro_rules! case {
 
 /// All scenarios, in the order in which they run.
 pub(crate) static ALL: &[Case] = &[
+    // First, since it takes the longest: so it does not stand alone at the end.
+    case!(15, conformance::the_gate_holds_beside_a_running_serin),
     case!(0, release::a_rollout_without_serin_loses_nothing),
     case!(1, release::a_good_release_is_promoted),
     case!(2, release::a_rejected_canary_is_kept_on_request),
@@ -135,7 +137,6 @@ pub(crate) static ALL: &[Case] = &[
     case!(21, helm::a_second_release_as_canary_is_refused),
     case!(21, helm::staging_values_release),
     case!(21, helm::production_values_release),
-    case!(15, conformance::the_gate_holds_beside_a_running_serin),
     case!(8, crash::a_killed_controller_comes_back_by_itself, true),
     case!(8, crash::a_crash_at_any_moment_changes_nothing, true),
     case!(14, crash::a_second_controller_takes_over, true),
