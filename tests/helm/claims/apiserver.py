@@ -252,7 +252,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def discovery(path, server):
     """What there is: versions, groups, resources, and that the server itself checks fields."""
     if path == "version":
-        major, minor, _ = server.kubernetes.split(".")
+        major, minor = server.kubernetes.split(".")[:2]
         return {"major": major, "minor": minor, "gitVersion": f"v{server.kubernetes}"}
     if path == "api":
         return {"kind": "APIVersions", "versions": ["v1"]}
