@@ -30,6 +30,10 @@ fn policies(file: &str) -> Mutex<Policies> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let objects: Vec<Value> =
         serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap();
+    stored(objects)
+}
+
+fn stored(objects: impl IntoIterator<Item = Value>) -> Mutex<Policies> {
     let mut store = Store::default();
     for object in objects {
         let plural = match object["kind"].as_str().unwrap() {
@@ -165,7 +169,10 @@ proptest! {
         }
         let key = Key::new("apps", "deployments", "apps", "web");
         let expected = by_policy(&GATE, &key, (&old, &new), manager);
-        prop_assert_eq!(by_webhook(hold, (&old, &new), manager, calls), expected);
+        let changed = by_webhook(hold, (&old, &new), manager, calls);
+        prop_assert_eq!(&changed, &expected);
+        let asked = by_policy(&ASKED, &key, (&old, &new), manager)["asked"] == true;
+        prop_assert!(asked || changed == new, "nobody asks the webhook about a write that it would change");
     }
 
     #[test]
@@ -186,7 +193,70 @@ proptest! {
         let object = canary(asked, by);
         let key = Key::new("serin.dev", "canaries", "apps", "web");
         let expected = by_policy(&REQUESTS, &key, (&old, &object), "");
-        prop_assert_eq!(by_webhook(stamp, (&old, &object), "", 1), expected);
+        let changed = by_webhook(stamp, (&old, &object), "", 1);
+        prop_assert_eq!(&changed, &expected);
+        let asked = by_policy(&STAMPED, &key, (&old, &object), "")["asked"] == true;
+        prop_assert!(asked || changed == object, "nobody asks the webhook about a write that it would change");
+    }
+}
+
+/// A policy that says of each write whether the webhook of this name is asked about it: by a mark.
+fn asked_by(hook: &str) -> Mutex<Policies> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/older/webhook.yaml");
+    let objects: Vec<Value> =
+        serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap();
+    let hooks = objects
+        .iter()
+        .flat_map(|object| object["webhooks"].as_array())
+        .flatten();
+    let hook = hooks
+        .into_iter()
+        .find(|found| found["name"] == hook)
+        .unwrap();
+    let policy = json!({
+        "kind": "MutatingAdmissionPolicy", "metadata": {"name": "asked"},
+        "spec": {
+            "failurePolicy": "Fail", "reinvocationPolicy": "Never", "matchConditions": hook["matchConditions"],
+            "matchConstraints": {"resourceRules": hook["rules"], "objectSelector": hook["objectSelector"]},
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": r#"[JSONPatch{op: "add", path: "/asked", value: true}]"#}}],
+        },
+    });
+    let binding = json!({"kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": "asked"}, "spec": {"policyName": "asked"}});
+    stored([policy, binding])
+}
+
+static ASKED: LazyLock<Mutex<Policies>> = LazyLock::new(|| asked_by("hold.serin.dev"));
+static STAMPED: LazyLock<Mutex<Policies>> = LazyLock::new(|| asked_by("stamp.serin.dev"));
+
+#[test]
+fn scaling_metadata_and_break_glass_do_not_ask_the_webhook() {
+    let old = json!({
+        "metadata": {"name": "web", "namespace": "apps", "labels": {"serin.dev/gate": "uid", "serin.dev/held": "true"}, "annotations": {"a": "1"}},
+        "spec": {"replicas": 2, "paused": true, "template": {"image": 2}},
+    });
+    let rows = [
+        ("/spec/replicas", json!(5), false),
+        ("/spec/minReadySeconds", json!(5), false),
+        ("/metadata/annotations", json!({"a": "2"}), false),
+        (
+            "/metadata/labels",
+            json!({"serin.dev/gate": "uid", "serin.dev/held": "true", "team": "x"}),
+            false,
+        ),
+        ("/metadata/labels", json!({}), false),
+        ("/spec/template", json!({"image": 3}), true),
+        ("/spec/paused", json!(false), true),
+    ];
+    let key = Key::new("apps", "deployments", "apps", "web");
+    for (path, value, expected) in rows {
+        let mut new = old.clone();
+        json_patch::patch(
+            &mut new,
+            &serde_json::from_value(json!([{"op": "add", "path": path, "value": value}])).unwrap(),
+        )
+        .unwrap();
+        let judged = by_policy(&ASKED, &key, (&old, &new), "");
+        assert_eq!(judged["asked"] == true, expected, "{path}: {value}");
     }
 }
 
