@@ -55,7 +55,7 @@ def root(group):
 
 
 def served(kubernetes, beta):
-    """What a version of Kubernetes has: policies that change objects since 1.36, and before as v1beta1 where that is switched on."""
+    """What a version of Kubernetes has: policies that change objects since 1.36, before that as v1beta1 if it is on."""
     if int(kubernetes.split(".")[1]) >= 36:
         return RESOURCES
     policies = {name: kind for name, kind in RESOURCES[f"{POLICIES}/v1"].items() if kind.startswith("MutatingAdmissionPolicy")}

@@ -15,7 +15,8 @@ ROOT = HERE.parent.parent
 CHART = ROOT / "chart" / "serin"
 DASHBOARDS = ROOT / "dashboards"
 CACHE = pathlib.Path(os.environ.get("SERIN_CACHE") or pathlib.Path.home() / ".cache" / "serin")
-# The oldest version whose gate is policies, one whose gate is a webhook, and what tells that a cluster of 1.34 or 1.35 has policies.
+# The oldest version whose gate is policies, one whose gate is a webhook, and what tells that a cluster of 1.34 or 1.35
+# has policies all the same.
 KUBERNETES, OLDER = "1.36.0", "1.33.0"
 BETA = "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy"
 
