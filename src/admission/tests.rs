@@ -171,6 +171,9 @@ proptest! {
         let expected = by_policy(&GATE, &key, (&old, &new), manager);
         let changed = by_webhook(hold, (&old, &new), manager, calls);
         prop_assert_eq!(&changed, &expected);
+        // Of states that the guard lets nobody reach, the policy mends some at the next write of any kind.
+        let reachable = old["metadata"]["labels"]["serin.dev/held"].is_null() || old["spec"]["paused"] == true;
+        prop_assume!(reachable);
         let asked = by_policy(&ASKED, &key, (&old, &new), manager)["asked"] == true;
         prop_assert!(asked || changed == new, "nobody asks the webhook about a write that it would change");
     }
@@ -250,11 +253,9 @@ fn scaling_metadata_and_break_glass_do_not_ask_the_webhook() {
     let key = Key::new("apps", "deployments", "apps", "web");
     for (path, value, expected) in rows {
         let mut new = old.clone();
-        json_patch::patch(
-            &mut new,
-            &serde_json::from_value(json!([{"op": "add", "path": path, "value": value}])).unwrap(),
-        )
-        .unwrap();
+        let patch = json!([{"op": "add", "path": path, "value": value}]);
+        let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
+        json_patch::patch(&mut new, &patch).unwrap();
         let judged = by_policy(&ASKED, &key, (&old, &new), "");
         assert_eq!(judged["asked"] == true, expected, "{path}: {value}");
     }
