@@ -100,8 +100,13 @@ impl Undo<'_> {
             ]);
             let written = self
                 .write(json_patch(patch)?, "put the template back")
-                .await?;
-            if written.is_some() {
+                .await;
+            if written.as_ref().is_err_and(gate_is_deaf) {
+                screen::line("nobody answers the gate's webhook: breaking the glass first")?;
+                self.take_marks_off(&target).await?;
+                continue;
+            }
+            if written?.is_some() {
                 let images = serving.images.join(", ");
                 screen::line(&format!(
                     "put the template of replicaset/{} ({images}) back on deployment/{}, which is still held",
@@ -188,7 +193,7 @@ impl Undo<'_> {
         }
     }
 
-    /// Whether the controller ends the hold. While its status changes it is at work, and gets more time.
+    /// Whether the controller ends the hold, which leaves the gate where it is. While its status changes it is at work, and gets more time.
     async fn released(&self) -> Result<bool> {
         let before = self
             .canary
@@ -196,8 +201,9 @@ impl Undo<'_> {
             .and_then(|canary| canary.resource_version());
         let mut waited = Duration::ZERO;
         loop {
-            if !held(&find::understand(&self.target().await?)?) {
-                return Ok(true);
+            let target = find::understand(&self.target().await?)?;
+            if !held(&target) {
+                return Ok(target.meta.labels.contains_key(mark::GATE));
             }
             if waited >= RELEASE_AT_WORK || (waited >= RELEASE && self.version().await == before) {
                 return Ok(false);
@@ -214,18 +220,8 @@ impl Undo<'_> {
         now.map_or_else(|_| canary.resource_version(), |now| now.resource_version())
     }
 
-    /// Takes the marks off in a write of their own, as the gate demands, then lets the Deployment go on. Both writes fail if
-    /// the template that was compared is not there any more.
-    async fn break_glass(&self, serving: &Serving) -> Result<Exit> {
-        screen::line("the controller does not end the hold: breaking the glass")?;
-        let target = self.target().await?;
-        if find::understand(&target)?.template.revision != serving.revision {
-            bail!(
-                "deployment/{} carries another template than the one that serves: somebody, or an admission webhook, changed it. \
-                 It stays held; see what it carries, and run undo again",
-                self.name
-            );
-        }
+    /// Takes the marks off in a write of their own, as the gate demands.
+    async fn take_marks_off(&self, target: &DynamicObject) -> Result<DynamicObject> {
         let labels = json!({mark::GATE: null, mark::HELD: null, mark::REVERTING: null, mark::CONTESTED: null});
         let marks =
             json!({"metadata": {"resourceVersion": target.resource_version(), "labels": labels}});
@@ -244,6 +240,26 @@ impl Undo<'_> {
             mark::HELD,
             self.name
         ))?;
+        Ok(unmarked)
+    }
+
+    /// Takes the marks off, then lets the Deployment go on. Both writes fail if
+    /// the template that was compared is not there any more.
+    async fn break_glass(&self, serving: &Serving) -> Result<Exit> {
+        screen::line("the controller does not end the hold: breaking the glass")?;
+        let target = self.target().await?;
+        if find::understand(&target)?.template.revision != serving.revision {
+            bail!(
+                "deployment/{} carries another template than the one that serves: somebody, or an admission webhook, changed it. \
+                 It stays held; see what it carries, and run undo again",
+                self.name
+            );
+        }
+        let unmarked = if held(&find::understand(&target)?) {
+            self.take_marks_off(&target).await?
+        } else {
+            target
+        };
         let version = unmarked.resource_version();
         let resume = json!({"metadata": {"resourceVersion": version}, "spec": {"paused": null}});
         if self.write(Patch::Merge(resume), "resume").await?.is_none() {
@@ -265,6 +281,12 @@ impl Undo<'_> {
         )?;
         Ok(Exit::Done)
     }
+}
+
+/// The gate is a webhook, and no replica of Serin answers it: an armed Deployment takes no template.
+fn gate_is_deaf(error: &anyhow::Error) -> bool {
+    let said = format!("{error:#}");
+    said.contains("failed calling webhook") && said.contains("hold.serin.dev")
 }
 
 fn json_patch(operations: Value) -> Result<Patch<Value>> {

@@ -10,6 +10,7 @@ use crate::controller::observe::View;
 use crate::controller::{Context, Memo};
 use crate::crd::canary::Canary;
 use crate::metrics::prometheus::{self, Batch, Question};
+use crate::metrics::punctual::punctual;
 use crate::metrics::query::{self, Window};
 use crate::metrics::{self, MetricError};
 use crate::objects::{Kind, ObjectKey};
@@ -130,7 +131,9 @@ async fn send(context: &Context, request: Request<Bytes>) -> Result<Response<Byt
         if reply.is_ok() { "answered" } else { "failed" },
         seconds,
     );
-    reply.map_err(|error| MetricError::Unreachable(text(&error)))
+    let reply = reply.map_err(|error| MetricError::Unreachable(text(&error)))?;
+    punctual(&reply, context.clock.now())?;
+    Ok(reply)
 }
 
 /// Counters of several metrics and times, as few requests as their servers and times allow.

@@ -2,6 +2,7 @@
 
 mod plan;
 pub mod prometheus;
+pub mod punctual;
 pub mod query;
 mod template;
 

@@ -100,7 +100,10 @@ impl Mixed {
                 });
             }
             _ => {
+                let ahead = [0, 0, 600, -600][usize::try_from(self.chance.below(4)).unwrap_or(0)];
+                self.said.push(format!("clock: {ahead} s"));
                 story.kill();
+                story.set_clock(ahead);
                 self.controller();
             }
         }
@@ -120,6 +123,9 @@ impl Mixed {
 
     fn peace(&mut self) {
         self.chaos.end();
+        self.story.kill();
+        self.story.set_clock(0);
+        self.controller();
         self.story.metrics.set(Mood::Well);
         self.story.world.routing.set(Habit::default());
     }

@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::{Value, json};
+use serin::clock::Clock;
 
 /// How it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +68,20 @@ impl Moods {
         *self.0.lock().unwrap() = mood;
     }
 
-    /// The server in its mood.
-    pub(crate) fn on(&self, router: Router) -> Router {
+    /// The server in its mood, which says what time it is.
+    pub(crate) fn on(&self, router: Router, clock: Clock) -> Router {
         let moods = self.clone();
         router.layer(from_fn(move |request: Request, next: Next| {
             let mood = *moods.0.lock().unwrap();
-            answer(mood, request, next)
+            async move {
+                let mut reply = answer(mood, request, next).await;
+                let now = jiff::Zoned::new(clock.now(), jiff::tz::TimeZone::UTC);
+                let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                reply
+                    .headers_mut()
+                    .insert(http::header::DATE, date.parse().unwrap());
+                reply
+            }
         }))
     }
 }

@@ -38,6 +38,9 @@ pub(crate) struct Story {
     pub(crate) setting: Setting,
     /// How Prometheus answers.
     pub(crate) metrics: Moods,
+    /// The time.
+    time: Clock,
+    /// What controllers that start from now on take for it.
     clock: Clock,
     http: Http,
     life: JoinHandle<()>,
@@ -64,11 +67,12 @@ impl Story {
         }
         let life = tokio::spawn(world::live(world.api.clone(), world.actors()));
         let metrics = Moods::new();
-        let http = Http::service(metrics.on(prometheus::router(world.prometheus.clone())));
+        let http = Http::service(metrics.on(prometheus::router(world.prometheus.clone()), clock));
         Self {
             world,
             setting,
             metrics,
+            time: clock,
             clock,
             http,
             life,
@@ -161,6 +165,16 @@ impl Story {
     pub(crate) fn walk(&mut self, door: &Arc<Door>) {
         let controller = self.scene().on(door.clone());
         self.controllers.push(tokio::spawn(controller));
+    }
+
+    /// Controllers that start from now on have a clock that is ahead by so many seconds, or behind.
+    pub(crate) fn set_clock(&mut self, ahead: i64) {
+        let Clock::Simulated(begin) = self.time else {
+            return;
+        };
+        let by = Duration::from_secs(ahead.unsigned_abs());
+        let begin = if ahead > 0 { begin - by } else { begin + by };
+        self.clock = Clock::Simulated(begin);
     }
 
     /// The controllers die.
