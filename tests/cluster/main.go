@@ -223,8 +223,12 @@ func (c *cluster) parseStatus(args []string) error {
 }
 
 // inside runs a program, or kubectl, in the cluster's network namespace in place of this process. The program finds the
-// kubectl and the Helm of the cluster first, and they find its kubeconfig unless there is another.
+// kubectl and the Helm of the cluster first, and they find its kubeconfig unless there is another. What they remember of an
+// API server stays with this one: those of other versions have the same address.
 func (c *cluster) inside(command string, args []string) error {
+	if err := os.Setenv("KUBECACHEDIR", c.path("kube-cache")); err != nil {
+		return err
+	}
 	if os.Getenv("KUBECONFIG") == "" {
 		if err := os.Setenv("KUBECONFIG", c.kubeconfig()); err != nil {
 			return err
