@@ -1,5 +1,6 @@
 //! Serin brings a new version of a workload into service step by step, and takes it out again when it does worse.
 
+pub mod admission;
 pub mod analysis;
 pub mod cli;
 pub mod clock;

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{ArgAction, Args as ClapArgs};
+use futures::future::OptionFuture;
 use kube::Config;
 use tokio::net::TcpListener;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use crate::cli::webhook::{self, Webhook, WebhookArgs};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::controller::{Controller, Defaults};
@@ -37,6 +39,9 @@ pub struct ControllerArgs {
     /// Let everybody who reaches that address read Canaries there
     #[arg(long, env = "SERIN_ANONYMOUS_READS")]
     pub anonymous_reads: bool,
+    /// The gate as a webhook.
+    #[command(flatten)]
+    pub webhook: WebhookArgs,
     /// Work only while holding the lease
     #[arg(long, env = "SERIN_LEADER_ELECT", default_value_t = true, action = ArgAction::Set,
         num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
@@ -75,6 +80,8 @@ pub struct Settings {
     pub lease: Option<Lease>,
     /// Canaries that are worked on at the same time.
     pub concurrency: u16,
+    /// The gate as a webhook, where the API server has no policies that hold.
+    pub webhook: Option<Webhook>,
 }
 
 /// The lease, and who wants it.
@@ -115,15 +122,12 @@ impl Settings {
     ) -> Result<Self> {
         let namespace = namespace.filter(|name| !name.is_empty());
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let home = || set("POD_NAMESPACE").unwrap_or_else(|| "serin-system".to_owned());
         let identity = args.identity.clone().or_else(|| set("POD_NAME"));
         let lease = match (args.leader_elect, identity.or_else(|| set("HOSTNAME"))) {
             (false, _) => None,
             (true, Some(identity)) => Some(Lease {
-                namespace: args
-                    .lease_namespace
-                    .clone()
-                    .or_else(|| set("POD_NAMESPACE"))
-                    .unwrap_or_else(|| "serin-system".to_owned()),
+                namespace: args.lease_namespace.clone().unwrap_or_else(&home),
                 identity,
             }),
             (true, None) => {
@@ -138,6 +142,7 @@ impl Settings {
             anonymous_reads: args.anonymous_reads,
             lease,
             concurrency: args.concurrency,
+            webhook: Webhook::meant(&args.webhook, home()),
         })
     }
 }
@@ -157,8 +162,11 @@ async fn start(settings: Settings) -> Result<()> {
     let telemetry = Telemetry::new(&settings.provider);
     let http = Http::new().context("set up the client for metrics servers")?;
     let cluster = Cluster::new(config).context("make a client of the API server")?;
+    let webhook = settings.webhook.clone();
+    let webhook = webhook.map(|webhook| webhook.open(cluster.clone(), telemetry.clone()));
+    let webhook = OptionFuture::from(webhook).await.transpose()?;
     let controller = Controller::new(cluster, http, telemetry.clone(), settings.shell());
-    let unsynced = controller.unsynced();
+    let unsynced = webhook::waited_for(controller.unsynced(), webhook.as_ref());
     let health = Health::waiting_for(&unsynced());
     let state = server::State {
         canaries: controller.canaries(),
@@ -175,11 +183,12 @@ async fn start(settings: Settings) -> Result<()> {
         server::app(state),
         told(stopped.clone()),
     ));
+    let webhook = OptionFuture::from(webhook.map(|open| open.answer(told(stopped.clone()))));
     let signals = async move {
         signal().await;
         stop.send_replace(true);
     };
-    tokio::join!(controller.run(told(stopped)), signals);
+    tokio::join!(controller.run(told(stopped)), signals, webhook);
     syncing.abort();
     serving.await.context("serve HTTP")
 }

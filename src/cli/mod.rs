@@ -23,6 +23,7 @@ pub mod undo;
 pub mod verb;
 pub mod verdict;
 pub mod wait;
+pub mod webhook;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -197,6 +197,7 @@ fn the_controllers_defaults_are_those_of_the_manual() {
             anonymous_reads: false,
             lease: None,
             concurrency: 32,
+            webhook: None,
         }
     "#]]
     .assert_debug_eq(&settings.unwrap());

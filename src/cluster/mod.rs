@@ -5,6 +5,7 @@ mod raw;
 mod shelf;
 mod shelves;
 mod watch;
+pub mod webhook;
 mod write;
 
 use std::sync::Arc;

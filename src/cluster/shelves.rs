@@ -19,7 +19,7 @@ pub struct Shelves {
     pub canaries: Shelf<Canary>,
     /// MetricTemplates.
     pub templates: Shelf<MetricTemplate>,
-    /// Admission policies and bindings named `serin-…`: kind and identity.
+    /// Webhook configurations, admission policies and bindings named `serin-…`: kind and identity.
     pub policies: Shelf<String>,
     pub(crate) deployments: Shelf<Deployment>,
     pub(crate) replica_sets: Shelf<ReplicaSet>,
@@ -89,20 +89,26 @@ impl Shelves {
     /// Identity of the admission objects that hold and guard; `None`: they are not all there.
     #[must_use]
     pub fn admission(&self) -> Option<String> {
-        let wanted = [
-            "MutatingAdmissionPolicy/serin-hold",
-            "MutatingAdmissionPolicyBinding/serin-hold",
-        ];
-        let guards = [
+        let guards = self.all_of(&[
             "ValidatingAdmissionPolicy/serin-guard",
             "ValidatingAdmissionPolicyBinding/serin-guard",
-        ];
-        let parts: Option<Vec<String>> = wanted
+        ])?;
+        let hold = self.all_of(&[
+            "MutatingAdmissionPolicy/serin-hold",
+            "MutatingAdmissionPolicyBinding/serin-hold",
+        ]);
+        let webhook = self.all_of(&["MutatingWebhookConfiguration/serin-gate"]);
+        let holds: Vec<_> = hold.into_iter().chain(webhook).collect();
+        (!holds.is_empty()).then(|| format!("{},{guards}", holds.join(",")))
+    }
+
+    /// Identities of these admission objects, if all of them are there.
+    fn all_of(&self, names: &[&str]) -> Option<String> {
+        let ids: Option<Vec<String>> = names
             .iter()
-            .chain(&guards)
             .map(|name| self.policies.get("", name).map(|id| (*id).clone()))
             .collect();
-        parts.map(|parts| parts.join(","))
+        ids.map(|ids| ids.join(","))
     }
 
     /// What is not listed yet; empty once decisions may be made.

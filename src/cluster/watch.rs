@@ -299,9 +299,17 @@ impl Watches {
         }
     }
 
-    /// Watches one kind of admission object. All of a kind lie on one shelf, so lists only add.
+    /// Watches one kind of admission object, in the version that the API server has.
     async fn policies(self, kind: &'static str, plural: &'static str) {
-        let gvk = kube::core::GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+        for version in POLICY_VERSIONS.into_iter().cycle() {
+            self.policies_of(version, kind, plural).await;
+            tokio::time::sleep(ABSENT / 2).await;
+        }
+    }
+
+    /// Watches until it turns out that the API server does not have this version. All of a kind lie on one shelf, so lists only add.
+    async fn policies_of(&self, version: &str, kind: &'static str, plural: &'static str) {
+        let gvk = kube::core::GroupVersionKind::gvk("admissionregistration.k8s.io", version, kind);
         let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
         let api: Api<Raw> = Api::all_with(self.client.clone(), &resource);
         let mut stream = watcher(api, watcher::Config::default().page_size(PAGE))
@@ -326,7 +334,7 @@ impl Watches {
                         .take(&(String::new(), format!("{kind}/{}", raw.name_any())));
                     let _ = self.changes.send(Changed::Policies);
                 }
-                Err(error) if absent(&error) => tokio::time::sleep(ABSENT).await,
+                Err(error) if absent(&error) => return,
                 Err(error) => warn!(kind, %error, "watch broke off and is made again"),
             }
         }
@@ -343,7 +351,14 @@ impl Watches {
     }
 }
 
-const POLICIES: [(&str, &str); 4] = [
+/// Of the admission API. Policies that change objects are `v1beta1` in 1.34 and 1.35, where somebody switched them on.
+const POLICY_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
+
+const POLICIES: [(&str, &str); 5] = [
+    (
+        "MutatingWebhookConfiguration",
+        "mutatingwebhookconfigurations",
+    ),
     ("MutatingAdmissionPolicy", "mutatingadmissionpolicies"),
     (
         "MutatingAdmissionPolicyBinding",

@@ -86,7 +86,7 @@ fn unready(tick: &Tick<'_>, target: &Target) -> Option<String> {
 /// Proves by two dry runs, on two connections, that the gate holds this target (SAFETY G4).
 fn proved(tick: &mut Tick<'_>) -> Asked<bool> {
     let Some(policies) = tick.seen.policies.clone() else {
-        let why = "the admission policies serin-hold and serin-guard with their bindings are not all installed; apply deploy/gate.yaml";
+        let why = "the admission policies serin-hold and serin-guard with their bindings are not all installed; apply deploy/gate.yaml, or deploy/older before Kubernetes 1.36";
         return Ok(unproved(tick, String::new(), why));
     };
     let gate = tick.status.gate.get_or_insert_default();

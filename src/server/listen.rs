@@ -9,9 +9,11 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 /// Connections at the same time: enough for probes, scrapers and readers; more wait in the kernel's queue.
@@ -27,6 +29,28 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown` ends; then takes no connection any more and lets requests in flight finish.
 pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Output = ()>) {
+    connections(listener, Door { app, tls: None }, shutdown).await;
+}
+
+/// As `serve`, over TLS.
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    app: Router,
+    shutdown: impl Future<Output = ()>,
+) {
+    let tls = Some(tls);
+    connections(listener, Door { app, tls }, shutdown).await;
+}
+
+/// What a connection leads to, and how it begins.
+#[derive(Clone)]
+struct Door {
+    app: Router,
+    tls: Option<TlsAcceptor>,
+}
+
+async fn connections(listener: TcpListener, door: Door, shutdown: impl Future<Output = ()>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let (closing, closed) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -36,9 +60,9 @@ pub async fn serve(listener: TcpListener, app: Router, shutdown: impl Future<Out
             () = &mut shutdown => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let (app, closed) = (app.clone(), closed.clone());
+        let (door, closed) = (door.clone(), closed.clone());
         connections.spawn(async move {
-            connection(stream, app, closed).await;
+            connection(stream, door, closed).await;
             drop(place);
         });
         while connections.try_join_next().is_some() {}
@@ -67,7 +91,22 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, app: Router, mut closed: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, door: Door, closed: watch::Receiver<bool>) {
+    let Some(tls) = door.tls else {
+        return speak(stream, door.app, closed).await;
+    };
+    match tokio::time::timeout(HEADER_DEADLINE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => speak(stream, door.app, closed).await,
+        Ok(Err(error)) => debug!(%error, "a connection did not get to TLS"),
+        Err(_) => debug!("a connection was cut: its handshake is too slow"),
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    app: Router,
+    mut closed: watch::Receiver<bool>,
+) {
     let service = TowerToHyperService::new(app);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

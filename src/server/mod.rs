@@ -6,6 +6,7 @@ pub mod listen;
 pub mod problem;
 pub mod selector;
 pub mod view;
+pub mod webhook;
 
 use std::fmt;
 use std::sync::Arc;

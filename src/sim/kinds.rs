@@ -153,6 +153,15 @@ const BUILT_IN: &[Row] = &[
         "",
         0,
     ),
+    // It is kept, and nobody is called.
+    (
+        "admissionregistration.k8s.io",
+        "v1",
+        "mutatingwebhookconfigurations",
+        "MutatingWebhookConfiguration",
+        "",
+        0,
+    ),
     (
         "admissionregistration.k8s.io",
         "v1",

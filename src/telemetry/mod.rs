@@ -46,6 +46,7 @@ struct Series {
     provider_seconds: Histograms,
     watch_restarts: Counters,
     breaches: Counters,
+    reviews: Counters,
     rollback_reaction: Histogram,
 }
 
@@ -68,6 +69,7 @@ impl Telemetry {
             provider_seconds: Histograms::new_with_constructor(calls),
             watch_restarts: Counters::default(),
             breaches: Counters::default(),
+            reviews: Counters::default(),
             rollback_reaction: reactions(),
         };
         series.register_counters();
@@ -127,6 +129,12 @@ impl Telemetry {
     /// An action that breaks the invariant with this id (SAFETY 1) was dropped.
     pub fn invariant_breach(&self, id: &str) {
         count(&self.0.breaches, &[("id", id)]);
+    }
+
+    /// The gate's webhook of this name was asked about a write.
+    pub fn reviewed(&self, webhook: &str, changed: bool) {
+        let result = if changed { "changed" } else { "unchanged" };
+        count(&self.0.reviews, &[("webhook", webhook), ("result", result)]);
     }
 
     /// So long after the bad sample, weight 0 was in force.
@@ -204,6 +212,11 @@ impl Series {
             "serin_invariant_breaches",
             "Actions dropped because they break an invariant",
             &self.breaches,
+        );
+        add(
+            "serin_webhook_reviews",
+            "Writes that the gate's webhook was asked about",
+            &self.reviews,
         );
     }
 

@@ -67,8 +67,9 @@ no impersonate :users
 R
   check "Serin: its own lease" "yes no yes" \
     "$(may $SERIN update coordination.k8s.io leases serin-system serin) $(may $SERIN update coordination.k8s.io leases serin-system other) $(may $SERIN create coordination.k8s.io leases serin-system)"
-  check "Serin: reads the policies, and never writes them" "yes yes no no" \
-    "$(for verb in "get mutatingadmissionpolicies" "watch validatingadmissionpolicybindings" "patch validatingadmissionpolicies" "delete mutatingadmissionpolicybindings"; do
+  check "Serin: reads the policies, and never writes them" "yes yes yes no no no" \
+    "$(for verb in "get mutatingadmissionpolicies" "watch validatingadmissionpolicybindings" "list mutatingwebhookconfigurations" \
+      "patch validatingadmissionpolicies" "delete mutatingadmissionpolicybindings" "patch mutatingwebhookconfigurations"; do
       # shellcheck disable=SC2086
       set -- $verb
       may $SERIN "$1" admissionregistration.k8s.io "$2" ""

@@ -96,6 +96,7 @@ const LAYERS: &[Layer] = &[
         &["crd", "analysis", "rollout::decision", "rollout::observed"],
         ADAPTER,
     ),
+    layer("admission", &["objects::mark"], ADAPTER),
     layer("http_client", &["clock"], &[CLIENT, SURFACE, CLOCK]),
     // How logs look is a flag, so `clap` may read it.
     layer(
@@ -134,7 +135,7 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "server",
-        &["clock", "cluster", "crd", "telemetry"],
+        &["admission", "clock", "cluster", "crd", "telemetry"],
         &[&["clap", "anyhow", "reqwest"], CLOCK],
     ),
     // No adapter and nothing of the core: a wrong renderer must not agree with itself.
@@ -155,6 +156,7 @@ const WORLD_BUT_NET: &[&str] = &[
 ];
 const WORLD_BUT_IO: &[&str] = &["std::fs", "std::net", "tokio::net", "reqwest", "hyper"];
 const EVERYTHING: &[&str] = &[
+    "admission",
     "analysis",
     "clock",
     "cluster",

@@ -17,4 +17,5 @@ mod size;
 mod source;
 mod story;
 mod tales;
+mod webhook;
 mod wire;

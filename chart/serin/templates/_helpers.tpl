@@ -56,6 +56,44 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.controller.listen | default "0.0.0.0:8080" | regexFind "[0-9]+$" -}}
 {{- end -}}
 
+{{/*
+What the gate is: `kind`, policies or webhook, `version` of the policies in their API, and `why`. A server is asked for what it serves;
+`helm template` knows of that only the version of Kubernetes and what --api-versions names.
+*/}}
+{{- define "serin.gate" -}}
+{{- $mode := .Values.gate.mode | default "auto" -}}
+{{- $kubernetes := .Capabilities.KubeVersion.Version -}}
+{{- $stable := semverCompare ">=1.36.0-0" $kubernetes -}}
+{{- $has := dict -}}
+{{- range list "v1" "v1beta1" -}}
+{{- $_ := set $has . ($.Capabilities.APIVersions.Has (printf "admissionregistration.k8s.io/%s/MutatingAdmissionPolicy" .)) -}}
+{{- end -}}
+{{- $version := ternary "v1" "v1beta1" (or $has.v1 $stable) -}}
+{{- $served := or $has.v1 $has.v1beta1 $stable -}}
+{{- $kind := ternary (ternary "policies" "webhook" $served) $mode (eq $mode "auto") -}}
+{{- if and (eq $mode "policies") (not $served) (semverCompare "<1.34.0-0" $kubernetes) -}}
+{{- fail (printf "gate.mode is policies, and Kubernetes %s has no MutatingAdmissionPolicy: it comes with 1.36, or with 1.34 and 1.35 where v1beta1 is switched on. Set it to auto or webhook" $kubernetes) -}}
+{{- end -}}
+kind: {{ $kind }}
+version: {{ $version }}
+{{- if ne $mode "auto" }}
+why: gate.mode says so
+{{- else if $served }}
+why: {{ printf "Kubernetes %s has MutatingAdmissionPolicy %s" $kubernetes $version }}
+{{- else }}
+why: {{ printf "Kubernetes %s has no MutatingAdmissionPolicy" $kubernetes }}
+{{- end }}
+{{- end -}}
+
+{{- define "serin.gateKind" -}}
+{{- (include "serin.gate" . | fromYaml).kind -}}
+{{- end -}}
+
+{{/* Name of the webhook's Service, of the Secret of its certificate, and of the right on that. */}}
+{{- define "serin.webhook" -}}
+{{- printf "%s-webhook" (include "serin.name" . | trunc 55 | trimSuffix "-") -}}
+{{- end -}}
+
 {{/* What a container needs for the restricted profile of Pod Security. */}}
 {{- define "serin.containerSecurity" -}}
 allowPrivilegeEscalation: false
@@ -105,6 +143,9 @@ The objects of a text of several YAML documents, as a list under `objects`. Read
 {{- if and (gt (int $.Values.replicas) 1) .identity -}}
 {{- fail "replicas is above 1 and controller.identity is set: all replicas would have one name and take each other's lease for their own. Leave it empty, and each has the name of its Pod" -}}
 {{- end -}}
+{{- end -}}
+{{- if and (eq (include "serin.gateKind" .) "webhook") (eq (include "serin.port" .) "9443") -}}
+{{- fail "controller.listen has the port 9443, which is that of the webhook: choose another" -}}
 {{- end -}}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.create is false and serviceAccount.name is empty: name the account that is there" -}}

@@ -16,7 +16,8 @@ pub(super) struct Subject<'a> {
 pub(super) fn is_exempt(review: &Review<'_>) -> bool {
     match review.key.group.as_str() {
         GROUP => {
-            review.key.plural.starts_with("mutating") || review.key.plural.starts_with("validating")
+            let plural = &review.key.plural;
+            plural.ends_with("admissionpolicies") || plural.ends_with("admissionpolicybindings")
         }
         "authentication.k8s.io" | "authorization.k8s.io" => true,
         _ => false,

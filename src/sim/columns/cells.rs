@@ -61,6 +61,7 @@ const COLUMNS: &[(&str, &str)] = &[
         "Name|Role|Age|+Users|+Groups|+ServiceAccounts",
     ),
     ("CustomResourceDefinition", "Name|Created At"),
+    ("MutatingWebhookConfiguration", "Name|Webhooks|Age"),
     ("MutatingAdmissionPolicy", "Name|Mutations|ParamKind|Age"),
     (
         "ValidatingAdmissionPolicy",
@@ -119,6 +120,9 @@ pub(super) fn cells(kind: &str, it: &Value, now: Timestamp) -> Vec<Value> {
         "Lease" => vec![json!(text(it, "/spec/holderIdentity"))],
         "NetworkPolicy" => vec![selector(&it["spec"]["podSelector"])],
         "ControllerRevision" => vec![controller(it), it["revision"].clone()],
+        "MutatingWebhookConfiguration" => {
+            vec![json!(it["webhooks"].as_array().map_or(0, Vec::len))]
+        }
         "MutatingAdmissionPolicy" | "ValidatingAdmissionPolicy" => policy(it),
         "MutatingAdmissionPolicyBinding" | "ValidatingAdmissionPolicyBinding" => {
             vec![json!(text(it, "/spec/policyName")), parameter(it)]

@@ -68,6 +68,7 @@ impl Reading {
         self.add::<rbac::RoleBinding>();
         self.add::<rbac::ClusterRole>();
         self.add::<rbac::ClusterRoleBinding>();
+        self.add::<admission::MutatingWebhookConfiguration>();
         self.add::<admission::MutatingAdmissionPolicy>();
         self.add::<admission::MutatingAdmissionPolicyBinding>();
         self.add::<admission::ValidatingAdmissionPolicy>();

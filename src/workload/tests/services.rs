@@ -34,6 +34,7 @@ fn missing_services_are_made_as_the_spec_says() {
     expect![[r#"
         apply Service web
           labels: {"a":"b"}
+          owner: {"apiVersion":"apps/v1","kind":"Deployment","name":"web","uid":"uid-web"}
           spec.ports: [{"appProtocol":"http","name":"web","port":80,"protocol":"TCP","targetPort":"http"},{"name":"port-9090","port":9090,"protocol":"TCP","targetPort":9090}]
           spec.selector: {"app":"web"}
         apply Service web-canary

@@ -50,6 +50,23 @@ CASES = {
         },
     ),
 }
+WEBHOOK = {"gate.mode": "webhook"}
+CASES |= {
+    "a webhook": ("serin", "serin-system", WEBHOOK),
+    "a webhook of a long name": ("a" * 53, "n" * 63, WEBHOOK),
+    "a webhook of another account": ("serin", "delivery", {**WEBHOOK, "serviceAccount": {"create": False, "name": "robot"}}),
+    "a webhook for several namespaces": (
+        "canaries",
+        "platform",
+        {
+            **WEBHOOK,
+            "gate.webhook.certificateLife": "30d",
+            "replicas": 2,
+            "namespaces": ["shop", "pay"],
+            "networkPolicy": {"enabled": True, "ingressFrom": [{"podSelector": {}}]},
+        },
+    ),
+}
 TESTS = []
 
 

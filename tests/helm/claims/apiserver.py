@@ -15,7 +15,7 @@ import uuid
 
 import yaml
 
-# Resources by group and version; those without a namespace end with a slash.
+# Resources of Kubernetes 1.36 by group and version; those without a namespace end with a slash.
 RESOURCES = {
     "v1": {
         "secrets": "Secret",
@@ -40,8 +40,10 @@ RESOURCES = {
         "mutatingadmissionpolicybindings/": "MutatingAdmissionPolicyBinding",
         "validatingadmissionpolicies/": "ValidatingAdmissionPolicy",
         "validatingadmissionpolicybindings/": "ValidatingAdmissionPolicyBinding",
+        "mutatingwebhookconfigurations/": "MutatingWebhookConfiguration",
     },
 }
+POLICIES = "admissionregistration.k8s.io"
 VERBS = ["get", "list", "watch", "create", "update", "patch", "delete"]
 # How long a Job takes, and how long a watch lasts, in seconds.
 JOB, WATCH = 0.1, 60
@@ -52,10 +54,20 @@ def root(group):
     return f"api/{group}" if group == "v1" else f"apis/{group}"
 
 
+def served(kubernetes, beta):
+    """What a version of Kubernetes has: policies that change objects since 1.36, before that as v1beta1 if it is on."""
+    if int(kubernetes.split(".")[1]) >= 36:
+        return RESOURCES
+    policies = {name: kind for name, kind in RESOURCES[f"{POLICIES}/v1"].items() if kind.startswith("MutatingAdmissionPolicy")}
+    others = {name: kind for name, kind in RESOURCES[f"{POLICIES}/v1"].items() if name not in policies}
+    return {**RESOURCES, f"{POLICIES}/v1": others, **({f"{POLICIES}/v1beta1": policies} if beta else {})}
+
+
 class Server:
     """Objects by resource, namespace and name, and what happened to them."""
 
-    def __init__(self, fails=(), says=""):
+    def __init__(self, fails=(), says="", kubernetes="1.36.0", beta=False):
+        self.kubernetes, self.resources = kubernetes, served(kubernetes, beta)
         self.objects, self.events, self.log, self.version = {}, [], [], 0
         # Names of the Jobs that fail, and what the Pod of each Job has logged.
         self.fails, self.says = set(fails), says
@@ -121,10 +133,14 @@ class Server:
         self.version += 1
         one["metadata"]["resourceVersion"] = str(self.version)
         self.events.append((self.version, key, {"type": event, "object": json.loads(json.dumps(one))}))
-        # Secrets are Helm's own record.
-        if sign and key[0] != "secrets":
+        if sign and not is_record(key):
             self.log.append(f"{sign} {key[0]} {key[2]}")
         self.changed.notify_all()
+
+
+def is_record(key):
+    """Whether it is Helm's own record of a release."""
+    return key[0] == "secrets" and key[2].startswith("sh.helm.")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -153,10 +169,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         self.body = parsed(self.rfile.read(length)) if length else None
         path = url.path.strip("/")
-        found = discovery(path)
+        found = discovery(path, self.server_of)
         if found is not None:
             return self.answer(found)
-        for group, resources in RESOURCES.items():
+        for group, resources in self.server_of.resources.items():
             for name, kind in resources.items():
                 pattern = rf"{root(group)}(?:/namespaces/([^/]+))?/{name.strip('/')}(?:/([^/]+))?(/log)?"
                 match = re.fullmatch(pattern, path)
@@ -233,21 +249,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         )
 
 
-def discovery(path):
+def discovery(path, server):
     """What there is: versions, groups, resources, and that the server itself checks fields."""
     if path == "version":
-        return {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
+        major, minor = server.kubernetes.split(".")[:2]
+        return {"major": major, "minor": minor, "gitVersion": f"v{server.kubernetes}"}
     if path == "api":
         return {"kind": "APIVersions", "versions": ["v1"]}
     if path == "apis":
-        versions = [{"groupVersion": group, "version": group.split("/")[1]} for group in RESOURCES if "/" in group]
-        groups = [
-            {"name": one["groupVersion"].split("/")[0], "versions": [one], "preferredVersion": one} for one in versions
-        ]
-        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+        groups = {}
+        for group in server.resources:
+            name, _, version = group.rpartition("/")
+            if name:
+                groups.setdefault(name, []).append({"groupVersion": group, "version": version})
+        listed = [{"name": name, "versions": versions, "preferredVersion": versions[0]} for name, versions in groups.items()]
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
     if path == "openapi/v3":
-        return {"paths": {root(group): {"serverRelativeURL": f"/openapi/v3/{root(group)}"} for group in RESOURCES}}
-    for group, resources in RESOURCES.items():
+        return {"paths": {root(group): {"serverRelativeURL": f"/openapi/v3/{root(group)}"} for group in server.resources}}
+    for group, resources in server.resources.items():
         if path == root(group):
             return {
                 "kind": "APIResourceList",

@@ -13,6 +13,7 @@ from claims.helm import (
     KUBERNETES,
     ROOT,
     documents,
+    fits_the_schemas,
     is_cluster_wide,
     key,
     notes,
@@ -21,7 +22,6 @@ from claims.helm import (
     pods,
     rendered,
     run,
-    schemas,
     template,
     texts,
     tool,
@@ -49,15 +49,7 @@ def both_helms_render_the_same(case):
 @for_cases
 def objects_fit_the_schemas_of_kubernetes(case):
     release, namespace, values = case
-    text = rendered(HELMS[0], release, namespace, json.dumps(values), str(CHART), ())
-    run(
-        tool("kubeconform-"),
-        "-strict",
-        "-schema-location",
-        schemas() / "{{.ResourceKind}}{{.KindSuffix}}.json",
-        "-",
-        given=text,
-    )
+    fits_the_schemas(rendered(HELMS[0], release, namespace, json.dumps(values)))
 
 
 @for_helms
@@ -69,6 +61,20 @@ def a_package_holds_what_the_folder_links_to(helm):
         assert template(values=values, helm=helm, chart=package) == template(values=values, helm=helm)
 
 
+def expressions(webhook):
+    """The objects with expressions, as they are without Helm."""
+    names = ["gate", "requests", *(["older/webhook"] if webhook else [])]
+    for one in [one for name in names for one in documents((ROOT / f"deploy/{name}.yaml").read_text())]:
+        if "Policy" in one["kind"] and not (webhook and one["kind"].startswith("Mutating")) or "webhooks" in one:
+            yield one
+
+
+def said(one):
+    """All texts of an object but for its labels, and for who serves a webhook."""
+    hooks = [{**hook, "clientConfig": {}} for hook in one.get("webhooks", [])]
+    return list(texts({**one, "metadata": {"name": one["metadata"]["name"]}, "webhooks": hooks}))
+
+
 @for_cases
 def every_expression_names_the_account_of_the_release(case):
     release, namespace, values = case
@@ -76,17 +82,16 @@ def every_expression_names_the_account_of_the_release(case):
     account = only(objects, "Deployment")["spec"]["template"]["spec"]["serviceAccountName"]
     full = f"system:serviceaccount:{namespace}:{account}"
     count = 0
-    for source in documents((ROOT / "deploy/gate.yaml").read_text()) + documents(
-        (ROOT / "deploy/requests.yaml").read_text()
-    ):
+    webhook = bool(of(objects, "MutatingWebhookConfiguration"))
+    for source in expressions(webhook):
         ours = only(objects, source["kind"], source["metadata"]["name"])
-        before, after = list(texts(source)), list(texts({**ours, "metadata": {"name": ours["metadata"]["name"]}}))
+        before, after = (said(one) for one in (source, ours))
         assert len(before) == len(after), key(source)
         replaced = {ACCOUNT.sub(full, text) for text in before}
         assert replaced == set(after), replaced ^ set(after)
         count += sum(len(ACCOUNT.findall(text)) for text in after)
-    # hold, guard, five of the leash, requests
-    assert count == 8, count
+    # hold, guard, five of the leash, requests; one more of the leash for a webhook
+    assert count == 8 + webhook, count
     made = of(objects, "ServiceAccount")
     assert [one["metadata"]["name"] for one in made] == ([] if values.get("serviceAccount") else [account])
 
@@ -173,10 +178,8 @@ def service_and_budget_select_the_controller_alone():
     for release, namespace, values in CASES.values():
         objects = template(release, namespace, values)
         labels = only(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
-        selectors = [
-            only(objects, "Service")["spec"]["selector"],
-            only(objects, "Deployment")["spec"]["selector"]["matchLabels"],
-        ]
+        selectors = [one["spec"]["selector"] for one in of(objects, "Service")]
+        selectors.append(only(objects, "Deployment")["spec"]["selector"]["matchLabels"])
         selectors += [one["spec"]["selector"]["matchLabels"] for one in of(objects, "PodDisruptionBudget")]
         for selector in selectors:
             assert selector.items() <= labels.items()

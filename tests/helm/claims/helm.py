@@ -15,8 +15,10 @@ ROOT = HERE.parent.parent
 CHART = ROOT / "chart" / "serin"
 DASHBOARDS = ROOT / "dashboards"
 CACHE = pathlib.Path(os.environ.get("SERIN_CACHE") or pathlib.Path.home() / ".cache" / "serin")
-# The oldest version with everything that the chart installs.
-KUBERNETES = "1.36.0"
+# The oldest version whose gate is policies, one whose gate is a webhook, and what tells that a cluster of 1.34 or 1.35
+# has policies all the same.
+KUBERNETES, OLDER = "1.36.0", "1.33.0"
+BETA = "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy"
 
 
 def build():
@@ -58,7 +60,7 @@ def values_flags(values):
 
 
 @functools.lru_cache(maxsize=None)
-def rendered(helm, release, namespace, values, chart, more):
+def rendered(helm, release, namespace, values, chart=str(CHART), kubernetes=KUBERNETES, apis=()):
     return run(
         tool(helm),
         "template",
@@ -67,9 +69,9 @@ def rendered(helm, release, namespace, values, chart, more):
         "-n",
         namespace,
         "--kube-version",
-        KUBERNETES,
+        kubernetes,
+        *(f"--api-versions={api}" for api in apis),
         *values_flags(json.loads(values)),
-        *more,
     )
 
 
@@ -84,15 +86,24 @@ def documents(text):
     return [document for document in yaml.load_all(text, Loader=Loader) if document]
 
 
-def template(release="serin", namespace="serin-system", values=None, helm=HELMS[0], chart=CHART, hooks=False):
+def template(
+    release="serin",
+    namespace="serin-system",
+    values=None,
+    helm=HELMS[0],
+    chart=CHART,
+    hooks=False,
+    kubernetes=KUBERNETES,
+    apis=(),
+):
     """The objects of a release; of its hooks with `hooks`, else all others."""
-    text = rendered(helm, release, namespace, json.dumps(values or {}), str(chart), ())
+    text = rendered(helm, release, namespace, json.dumps(values or {}), str(chart), kubernetes, apis)
     return [copy.deepcopy(one) for one in documents(text) if is_hook(one) == hooks]
 
 
-def refusal(values, helm):
+def refusal(values, helm, kubernetes=KUBERNETES):
     """What Helm says to values that are to be refused."""
-    done = run(tool(helm), "template", "serin", CHART, "--kube-version", KUBERNETES, *values_flags(values), fine=False)
+    done = run(tool(helm), "template", "serin", CHART, "--kube-version", kubernetes, *values_flags(values), fine=False)
     assert done.returncode != 0, f"{helm} takes {values}"
     return done.stderr
 
@@ -143,7 +154,19 @@ def texts(value):
             yield from texts(item)
 
 
-CLUSTER_WIDE = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition")
+def fits_the_schemas(text):
+    """Whether objects are as Kubernetes describes them."""
+    run(
+        tool("kubeconform-"),
+        "-strict",
+        "-schema-location",
+        schemas() / "{{.ResourceKind}}{{.KindSuffix}}.json",
+        "-",
+        given=text,
+    )
+
+
+CLUSTER_WIDE = ("ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "MutatingWebhookConfiguration")
 
 
 def is_cluster_wide(kind):

@@ -2,8 +2,8 @@
 
 import json
 
-from claims import test
-from claims.helm import ROOT, by_key, documents, run, template, tool
+from claims import rows
+from claims.helm import KUBERNETES, OLDER, ROOT, by_key, documents, run, template, tool
 
 # What Helm's objects have and those of deploy/ do not. Objects of deploy/ that have the first label have it there too.
 HELM_LABELS = {
@@ -16,8 +16,12 @@ HELM_LABELS = {
 HELM_ANNOTATIONS = {"CustomResourceDefinition": {"helm.sh/resource-policy"}}
 
 
-def kustomized():
-    return documents(run(tool("kustomize-"), "build", "--load-restrictor", "LoadRestrictionsNone", ROOT / "deploy"))
+# Folders, and a version of Kubernetes that each is for.
+FOLDERS = {"deploy": KUBERNETES, "deploy/older": OLDER}
+
+
+def kustomized(folder="deploy"):
+    return documents(run(tool("kustomize-"), "build", "--load-restrictor", "LoadRestrictionsNone", ROOT / folder))
 
 
 def without(one, field, names):
@@ -37,9 +41,10 @@ def spaced(value):
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
-@test
-def chart_and_kustomize_give_the_same_objects():
-    ours, theirs = by_key(spaced(template())), by_key(spaced(kustomized()))
+@rows(**{folder: folder for folder in FOLDERS})
+def chart_and_kustomize_give_the_same_objects(folder):
+    ours = by_key(spaced(template(kubernetes=FOLDERS[folder])))
+    theirs = by_key(spaced(kustomized(folder)))
     # The record of a release is kept in its namespace, which is there before.
     namespace = theirs.pop(("Namespace", "", "serin-system"))
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"

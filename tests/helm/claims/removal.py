@@ -4,17 +4,17 @@ import re
 import subprocess
 import tempfile
 
-from claims import for_cases, for_helms, test
-from claims.apiserver import RESOURCES, Server
-from claims.helm import CHART, ROOT, key, notes, of, only, template, tool
-from claims.kustomize import kustomized, spaced
+from claims import for_cases, for_helms, rows, test
+from claims.apiserver import RESOURCES, Server, is_record, served
+from claims.helm import CHART, HELMS, KUBERNETES, OLDER, ROOT, key, notes, of, only, template, tool
+from claims.kustomize import FOLDERS, kustomized, spaced
 
 
 class Release:
     """A release on an API server that only keeps what it is given, and Helm's commands on it."""
 
-    def __init__(self, helm):
-        self.helm, self.server = tool(helm), Server(says="a canary runs for shop/web")
+    def __init__(self, helm, **cluster):
+        self.helm, self.server = tool(helm), Server(says="a canary runs for shop/web", **cluster)
         self.file = tempfile.NamedTemporaryFile("w", suffix=".kubeconfig")
         self.file.write(self.server.kubeconfig())
         self.file.flush()
@@ -38,7 +38,7 @@ class Release:
 
     def there(self):
         """What there is, but for Helm's own record."""
-        return {f"{resource} {name}" for resource, _, name in self.server.objects if resource != "secrets"}
+        return {f"{resource} {name}" for resource, _, name in filter(lambda key: not is_record(key), self.server.objects)}
 
 
 RIGHTS = {"serviceaccounts serin-disarm", "clusterroles serin-disarm", "clusterrolebindings serin-disarm"}
@@ -108,6 +108,42 @@ def a_fresh_cluster_takes_the_release_in_one_go(helm):
         assert len(log) == len(template())
 
 
+# Version of Kubernetes, whether the beta is on, what the gate is then, and what the notes say of it.
+GATES = {
+    "1.33": (OLDER, False, {"mutatingwebhookconfigurations serin-gate"}, "v1.33.0 has no MutatingAdmissionPolicy"),
+    "1.35": ("1.35.4", False, {"mutatingwebhookconfigurations serin-gate"}, "v1.35.4 has no MutatingAdmissionPolicy"),
+    "1.35 with the beta": ("1.35.4", True, {"mutatingadmissionpolicies serin-hold"}, "has MutatingAdmissionPolicy v1beta1"),
+    "1.36": (KUBERNETES, False, {"mutatingadmissionpolicies serin-hold"}, "has MutatingAdmissionPolicy v1"),
+}
+
+
+@rows(**{f"{name}, {helm.rstrip('.')}": (helm, *row) for name, row in GATES.items() for helm in HELMS})
+def helm_asks_the_server_which_gate_it_has(row):
+    helm, kubernetes, beta, gate, why = row
+    with Release(helm, kubernetes=kubernetes, beta=beta) as release:
+        log = release.does("install", CHART)
+        both = {"mutatingwebhookconfigurations serin-gate", "mutatingadmissionpolicies serin-hold"}
+        assert both & release.there() == gate, release.there()
+        assert why in release.said, release.said
+        # What answers the webhook comes before what asks it, and the account before its rights.
+        in_order(log, {"+ serviceaccounts serin"}, {"+ deployments serin"}, lines("+", gate))
+        log = release.does("uninstall")
+        in_order(log, {"+ jobs serin-disarm"}, {"- deployments serin"}, lines("-", STOPPED))
+        in_order(log, {"+ jobs serin-disarm"}, lines("-", gate))
+        assert {name.split()[0] for name in release.there()} == {"customresourcedefinitions"}, release.there()
+
+
+@for_helms
+def policies_take_the_place_of_the_webhook_when_the_cluster_is_new_enough(helm):
+    with Release(helm, kubernetes=OLDER) as release:
+        release.does("install", CHART)
+        release.server.kubernetes, release.server.resources = KUBERNETES, served(KUBERNETES, False)
+        log = release.does("upgrade", CHART)
+        policies = {"+ mutatingadmissionpolicybindings serin-hold", "+ mutatingadmissionpolicybindings serin-stamp"}
+        in_order(log, policies, {"- mutatingwebhookconfigurations serin-gate"})
+        assert not [name for name in release.there() if "webhook" in name], release.there()
+
+
 @for_helms
 def a_cluster_has_one_release(helm):
     with Release(helm) as release:
@@ -121,11 +157,12 @@ def a_cluster_has_one_release(helm):
         assert "deployments second-serin" in release.there()
 
 
-@for_helms
-def objects_of_kustomize_are_taken_over(helm):
+@rows(**{f"{folder}, {helm.rstrip('.')}": (folder, helm) for folder in FOLDERS for helm in HELMS})
+def objects_of_kustomize_are_taken_over(row):
+    folder, helm = row
     resources = {kind: name for group in RESOURCES.values() for name, kind in group.items()}
-    with Release(helm) as release:
-        for one in kustomized():
+    with Release(helm, kubernetes=FOLDERS[folder]) as release:
+        for one in kustomized(folder):
             if one["kind"] != "Namespace":
                 resource = resources[one["kind"]].strip("/")
                 release.server.put((resource, one["metadata"].get("namespace", ""), one["metadata"]["name"]), one)
@@ -134,7 +171,7 @@ def objects_of_kustomize_are_taken_over(helm):
         log = release.does("install", CHART, "--take-ownership")
         # Nothing is made anew, and nothing of what it asks for changes: the controller goes on in its Pod.
         assert not [line for line in log if not line.startswith("~")], log
-        after = {key: spaced(one.get("spec")) for key, one in release.server.objects.items() if key[0] != "secrets"}
+        after = {key: spaced(one.get("spec")) for key, one in release.server.objects.items() if not is_record(key)}
         assert before == after, [key for key in before if before[key] != after.get(key)]
 
 

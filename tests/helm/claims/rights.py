@@ -1,7 +1,7 @@
 """What the account may do, everywhere or in some namespaces."""
 
 from claims import rows, test
-from claims.helm import by_key, of, only, template
+from claims.helm import KUBERNETES, OLDER, by_key, of, only, template
 
 
 def verbs(objects):
@@ -17,8 +17,8 @@ def verbs(objects):
 
 
 READS = {"get", "list", "watch"}
-# Policies belong to the cluster, and the lease to the release.
-APART = ("mutatingadmission", "validatingadmission", "leases")
+# Policies and webhooks belong to the cluster, and the lease to the release.
+APART = ("mutating", "validatingadmission", "leases")
 
 
 @rows(one=["shop"], several=["shop", "pay"])
@@ -51,5 +51,22 @@ def roles_that_are_off_are_not_there():
         left = {one["metadata"]["name"] for one in of(objects, "ClusterRole")}
         assert all_roles - left == set(names), switch
         assert not [one for one in of(objects, "ClusterRoleBinding") if one["roleRef"]["name"] in names]
-    nothing = template(values={"rbac.create": False})
-    assert not [one for one in nothing if "Role" in one["kind"]]
+    for kubernetes in (KUBERNETES, OLDER):
+        nothing = template(values={"rbac.create": False}, kubernetes=kubernetes)
+        assert not [one for one in nothing if "Role" in one["kind"]]
+
+
+@test
+def a_webhook_needs_one_secret_and_one_configuration_more():
+    before, after = verbs(template()), verbs(template(kubernetes=OLDER))
+    more = {place: allowed - before.get(place, set()) for place, allowed in after.items() if allowed != before.get(place)}
+    assert more == {
+        ("serin-system", "secrets"): {"get", "update"},
+        ("", "mutatingwebhookconfigurations"): {"patch"},
+    }, more
+    for role in of(template(kubernetes=OLDER), "ClusterRole") + of(template(kubernetes=OLDER), "Role"):
+        for rule in role["rules"]:
+            if {"secrets"} & set(rule["resources"]):
+                assert rule["resourceNames"] == ["serin-webhook"]
+            if "mutatingwebhookconfigurations" in rule["resources"] and "patch" in rule["verbs"]:
+                assert rule["resourceNames"] == ["serin-gate"]
