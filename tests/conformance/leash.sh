@@ -49,6 +49,18 @@ section_leash() {
   request DELETE $DEPLOYMENTS/foreign >/dev/null
   request DELETE $SERVICES/foreign >/dev/null
   [ -n "$INSTALLED" ] || with_every_right
+  [ "$GATE_BY" = policies ] || own_webhook
+}
+# Who chooses what a webhook is asked about reads and changes all that is written. Dry, for Serin puts its caBundle back.
+own_webhook() {
+  check "the caBundle of its webhook" "accepted" "$(change_webhook clientConfig/caBundle '"YQ=="')"
+  check "... not whom it asks" "*only caBundle*" "$(change_webhook clientConfig/service/name '"other"')"
+  check "... nor about what" "*only caBundle*" "$(change_webhook rules/0/resources/0 '"secrets"')"
+  check "... nor what happens if it fails" "*only caBundle*" "$(change_webhook failurePolicy '"Ignore"')"
+}
+change_webhook() {   # FIELD VALUE
+  AS=$SERIN request PATCH "$ADMISSION/mutatingwebhookconfigurations/serin-gate?dryRun=All" \
+    "[{\"op\":\"add\",\"path\":\"/webhooks/0/$1\",\"value\":$2}]" $JSON_PATCH | outcome
 }
 controller_revision() {   # NAME LABELS
   request POST /apis/apps/v1/namespaces/$NS/controllerrevisions \

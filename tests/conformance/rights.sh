@@ -10,7 +10,9 @@ section_manifests() {
     "$($KUBECTL apply --server-side --force-conflicts --dry-run=server -f - <<<"$all" 2>&1 >/dev/null |
       grep -v 'failed to migrate kubectl.kubernetes.io/last-applied-configuration'
       [ "${PIPESTATUS[0]}" = 0 ] && echo accepted)"
-  for policy in guard leash-delete leash-owner leash-target leash-status leash-scale requests; do
+  local policies="guard leash-delete leash-owner leash-target leash-status leash-scale requests"
+  [ "$GATE_BY" = policies ] || policies+=" leash-webhook"
+  for policy in $policies; do
     wait_for true type_checked serin-$policy
     check "serin-$policy passes the type check" "[]" "$(policy serin-$policy | jq -c '.status.typeChecking.expressionWarnings // []')"
   done
