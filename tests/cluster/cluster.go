@@ -21,7 +21,8 @@ type config struct {
 	Bare           bool         `json:"bare"`
 	CPU            string       `json:"cpu"`
 	Memory         string       `json:"memory"`
-	NodeGrace      string       `json:"nodeGrace"` // how long a silent node counts as Ready
+	NodeGrace      string       `json:"nodeGrace"`           // how long a silent node counts as Ready
+	APIServer      string       `json:"apiserver,omitempty"` // its version, if it is older than the rest
 	APIServerFlags []string     `json:"apiserverFlags,omitempty"`
 	Nodes          []nodeConfig `json:"nodes"`
 }

@@ -22,7 +22,8 @@ import (
 
 const usageText = `usage: cluster [--name NAME] COMMAND
 
-  up [--bare] [--image NAME:TAG=PATH]... [--cpu N] [--memory SIZE] [--node-grace TIME] [--apiserver-flag=FLAG]...
+  up [--bare] [--image NAME:TAG=PATH]... [--cpu N] [--memory SIZE] [--node-grace TIME] [--kubernetes VERSION]
+     [--apiserver-flag=FLAG]...
   down
   status [-o json]
   kill|freeze|thaw|start PART      etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, metrics or a node
@@ -189,18 +190,24 @@ func (l *list) Set(value string) error { *l = append(*l, value); return nil }
 
 func (c *cluster) parseUp(args []string) error {
 	var images, serverFlags list
+	var kubernetes string
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.BoolVar(&c.config.Bare, "bare", false, "without CoreDNS, Traefik, Prometheus and the Gateway API")
 	flags.StringVar(&c.config.CPU, "cpu", "8", "processors of each node")
 	flags.StringVar(&c.config.Memory, "memory", "16Gi", "memory of each node")
 	flags.StringVar(&c.config.NodeGrace, "node-grace", "50s", "how long a node that says nothing counts as Ready")
+	flags.StringVar(&kubernetes, "kubernetes", "", "the version of kube-apiserver")
 	flags.Var(&images, "image", "an image, as NAME:TAG=PATH")
 	flags.Var(&serverFlags, "apiserver-flag", "one more flag for kube-apiserver")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return usage("up: %v %s\n%s", err, strings.Join(flags.Args(), " "), usageText)
 	}
-	c.config.APIServerFlags = serverFlags
+	older, err := olderVersion(kubernetes)
+	if err != nil {
+		return err
+	}
+	c.config.APIServer, c.config.APIServerFlags = older, serverFlags
 	return c.up(images)
 }
 
@@ -216,8 +223,12 @@ func (c *cluster) parseStatus(args []string) error {
 }
 
 // inside runs a program, or kubectl, in the cluster's network namespace in place of this process. The program finds the
-// kubectl and the Helm of the cluster first, and they find its kubeconfig unless there is another.
+// kubectl and the Helm of the cluster first, and they find its kubeconfig unless there is another. What they remember of an
+// API server stays with this one: those of other versions have the same address.
 func (c *cluster) inside(command string, args []string) error {
+	if err := os.Setenv("KUBECACHEDIR", c.path("kube-cache")); err != nil {
+		return err
+	}
 	if os.Getenv("KUBECONFIG") == "" {
 		if err := os.Setenv("KUBECONFIG", c.kubeconfig()); err != nil {
 			return err

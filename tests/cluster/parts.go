@@ -17,9 +17,10 @@ import (
 
 // part is a process of the cluster that can be killed, frozen and started alone.
 type part struct {
-	name   string
-	args   []string
-	health string // an address that answers 200 when the part works
+	name    string
+	program string // this one, unless it says another
+	args    []string
+	health  string // an address that answers 200 when the part works
 }
 
 // startTimeout is how long a part may take to become healthy on a busy machine.
@@ -75,7 +76,11 @@ func (c *cluster) apiServer() part {
 		"--kubelet-preferred-address-types=InternalIP", "--kubelet-certificate-authority=" + c.path("ca.crt"),
 		"--audit-policy-file=" + c.path("audit-policy.yaml"), "--audit-log-path=" + c.path("audit.log"),
 	}
-	return part{name: "kube-apiserver", health: "https://127.0.0.1:6443/readyz", args: append(args, c.config.APIServerFlags...)}
+	p := part{name: "kube-apiserver", health: "https://127.0.0.1:6443/readyz", args: append(args, c.config.APIServerFlags...)}
+	if c.config.APIServer != "" {
+		p.program, p.args = olderProgram(c.config.APIServer), p.args[1:]
+	}
+	return p
 }
 
 func (c *cluster) controllerManager() part {
@@ -143,7 +148,7 @@ func (c *cluster) startPart(ctx context.Context, p part) error {
 		return fmt.Errorf("%s is frozen: thaw it, or kill it first", p.name)
 	}
 	if !running {
-		if err := c.spawn(p.name, p.args); err != nil {
+		if err := c.spawn(p); err != nil {
 			return err
 		}
 	}

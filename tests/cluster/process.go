@@ -115,26 +115,30 @@ func (c *cluster) partProcess(part string) (process, bool) {
 }
 
 // spawn starts a part in the cluster's network namespace, where this process must be, as a session of its own.
-func (c *cluster) spawn(part string, args []string) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
+func (c *cluster) spawn(p part) error {
+	program := p.program
+	if program == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		program = self
 	}
-	log, err := os.OpenFile(c.path(part+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(c.path(p.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(self, args...)
+	cmd := exec.Command(program, p.args...)
 	cmd.Dir = c.dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), mark+"="+c.dir)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", part, err)
+		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	pid := strconv.Itoa(cmd.Process.Pid) + "\n"
-	if err := os.WriteFile(c.path(part+".pid"), []byte(pid), 0o644); err != nil {
+	if err := os.WriteFile(c.path(p.name+".pid"), []byte(pid), 0o644); err != nil {
 		return err
 	}
 	return cmd.Process.Release()

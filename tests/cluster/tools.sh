@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs and builds what the test cluster needs, and nothing that is there already. Prints the path of the cluster's binary.
+# `tools.sh older` builds the API server of an older Kubernetes instead, and prints its path.
 #
 # What is built goes to ${SERIN_CACHE:-~/.cache/serin}, outside the checkout: bin/<name>-<version>, the cluster's own binary
 # with a hash of its sources, and the Gateway API's CRDs. Needs root for missing Debian packages, and Go and Python.
@@ -49,18 +50,37 @@ gateway_api() {
   mv "$cache/new" "$to"
 }
 
+# kubernetes builds the program in this folder, which says that it is of a version of Kubernetes.
+kubernetes() {
+  local version=$1 file=$2 major minor v=k8s.io/component-base/version
+  IFS=. read -r major minor _ <<< "$version"
+  nice go build -ldflags="-s -w -X $v.gitVersion=v$version -X $v.gitMajor=$major -X $v.gitMinor=$minor" -o "$file.new" . >&2
+  mv "$file.new" "$file"
+}
+
+# older builds the API server of an older Kubernetes: a module of its own, for its libraries are older too.
+older() {
+  cd "$here/older"
+  local file=$cache/bin/kube-apiserver-$KUBE_APISERVER
+  if [ ! -x "$file" ]; then
+    grep -q "k8s.io/kubernetes v$KUBE_APISERVER\$" go.mod || fail "versions.env and older/go.mod name different versions of kube-apiserver"
+    say "building kube-apiserver $KUBE_APISERVER"
+    kubernetes "$KUBE_APISERVER" "$file"
+  fi
+  echo "$file"
+}
+
 # cluster builds the cluster's binary from the sources beside this script.
 cluster() {
   cd "$here"
-  local version hash file major minor v=k8s.io/component-base/version
+  local version hash file
   version=$(sed -n 's|^\tk8s.io/kubernetes v||p' go.mod)
-  hash=$(find . -name '*.go' -o -name 'go.*' -o -name versions.env -o -name '*.yaml' | sort | xargs sha256sum | sha256sum | cut -c1-12)
+  hash=$(find . -path ./older -prune -o \( -name '*.go' -o -name 'go.*' -o -name versions.env -o -name '*.yaml' \) -print |
+    sort | xargs sha256sum | sha256sum | cut -c1-12)
   file=$cache/bin/cluster-$version-$hash
   if [ ! -x "$file" ]; then
     say "building cluster $version ($hash)"
-    IFS=. read -r major minor _ <<< "$version"
-    nice go build -ldflags="-s -w -X $v.gitVersion=v$version -X $v.gitMajor=$major -X $v.gitMinor=$minor" -o "$file.new" . >&2
-    mv "$file.new" "$file"
+    kubernetes "$version" "$file"
     # Older ones may be in use by a cluster that is up: the last few stay.
     find "$cache/bin" -name 'cluster-*' -printf '%T@ %p\n' | sort -rn | tail -n +7 | cut -d' ' -f2- | xargs -r rm
   fi
@@ -70,6 +90,10 @@ cluster() {
 lock_cache
 packages
 command -v go > /dev/null || fail "Go is missing; the version that is wanted stands in $here/go.mod"
+if [ "${1:-}" = older ]; then
+  older
+  exit
+fi
 gateway_api
 traefik
 program coredns "$COREDNS" github.com/coredns/coredns

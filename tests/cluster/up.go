@@ -160,7 +160,7 @@ func (c *cluster) startAll(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := c.spawn(p.name, p.args); err != nil {
+		if err := c.spawn(p); err != nil {
 			return err
 		}
 	}

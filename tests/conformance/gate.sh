@@ -9,8 +9,17 @@ HOOK=${HOOK:-}
 IMAGE=${IMAGE:-app}
 IMAGE_PORT=${IMAGE_PORT:-8080}
 INSTALLED=${INSTALLED:-}
+GATE_BY=${GATE_BY:-policies}
 ONLY=${ONLY:-}
 GATE=7d1f0c5e-0000-4000-8000-000000000001
+
+case $GATE_BY in
+policies) deploy=$root/deploy ;;
+webhook) deploy=$root/deploy/older ;;
+*) echo "GATE_BY is policies or webhook, not $GATE_BY" >&2; exit 2 ;;
+esac
+# It is Serin who answers the webhook.
+[ "$GATE_BY" = policies ] || [ -n "$INSTALLED" ] || { echo "GATE_BY=webhook needs INSTALLED=1" >&2; exit 2; }
 
 # shellcheck source=harness.sh
 . "$here/harness.sh"
@@ -31,15 +40,13 @@ install() {
     $KUBECTL apply --server-side -f "$root/crds" >/dev/null || exit 2
     $KUBECTL wait --for=condition=Established crd/canaries.serin.dev --timeout=30s >/dev/null || exit 2
   fi
-  local part
-  for part in namespace gate requests rbac; do
-    $KUBECTL apply --server-side --force-conflicts -f "$root/deploy/$part.yaml" >/dev/null || exit 2
-  done
+  $KUBECTL apply --server-side --force-conflicts -f "$root/deploy/namespace.yaml" -f "$root/deploy/gate.yaml" \
+    -f "$root/deploy/requests.yaml" -f "$root/deploy/rbac.yaml" >/dev/null || exit 2
 }
 
 # With the controller there, the gate has to name a living Canary of the target; a suspended one keeps it, and does nothing.
 own_canary() {
-  canary web | k create -f - >/dev/null || exit 2
+  [ "$(add_canary web)" = accepted ] || exit 2
   GATE=$(k get canary web -o jsonpath='{.metadata.uid}')
 }
 
@@ -50,16 +57,17 @@ start() {
   [ -n "$INSTALLED" ] || install
   $KUBECTL delete namespace $NS --ignore-not-found >/dev/null
   $KUBECTL create namespace $NS >/dev/null || exit 2
+  write_down
   wait_for true has_service_account
   [ -z "$INSTALLED" ] || own_canary
 }
-has_service_account() { request GET "/api/v1/namespaces/$NS/serviceaccounts/default" | jq '.kind == "ServiceAccount"'; }
 
 finish() {
   k delete deployments,canaries --all --wait=false >/dev/null 2>&1
   $KUBECTL delete namespace $NS --wait=false >/dev/null 2>&1
-  $KUBECTL delete mutatingadmissionpolicies,mutatingadmissionpolicybindings,validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingwebhookconfigurations,clusterrolebindings \
-    -l serin.dev/conformance >/dev/null 2>&1
+  local kinds=validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingwebhookconfigurations,clusterrolebindings
+  ! knows_mutating_policies || kinds=mutatingadmissionpolicies,mutatingadmissionpolicybindings,$kinds
+  $KUBECTL delete $kinds -l serin.dev/conformance >/dev/null 2>&1
   [ -z "${hook:-}" ] || end "$hook"
   end "$proxy"
   rm -rf "$work"
@@ -68,8 +76,10 @@ finish() {
 # section NAME TITLE: unless ONLY names others.
 section() {
   [[ -z $ONLY || " $ONLY " == *" $1 "* ]] || return
+  local began=$SECONDS
   echo "# $1: $2"
   "section_$1"
+  echo "# $1 took $((SECONDS - began)) s"
 }
 
 start

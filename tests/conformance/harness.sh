@@ -1,11 +1,16 @@
 # shellcheck shell=bash
 # What the sections of gate.sh share: checks, the API server's door, the Deployment under test, waiting.
 # Most calls go through `kubectl proxy`, which costs a tenth of a kubectl process; kubectl itself is called where what it
-# does is the subject.
+# does is the subject. jq takes longer than the API server does, so it is called only where a reply has to be taken apart.
 
-NS=gate-conformance
+NS=${NS:-gate-conformance}
 SERIN=system:serviceaccount:serin-system:serin
 DEPLOYMENTS=/apis/apps/v1/namespaces/$NS/deployments
+PODS="/api/v1/namespaces/$NS/pods?labelSelector=app%3Dweb"
+REPLICA_SETS="/apis/apps/v1/namespaces/$NS/replicasets?labelSelector=app%3Dweb"
+SERVICES=/api/v1/namespaces/$NS/services
+ADMISSION=/apis/admissionregistration.k8s.io/v1
+RBAC=/apis/rbac.authorization.k8s.io/v1
 CANARIES=/apis/serin.dev/v1beta1/namespaces/$NS/canaries
 STRATEGIC=application/strategic-merge-patch+json
 MERGE=application/merge-patch+json
@@ -55,8 +60,18 @@ request() {
     -H "Content-Type: ${4:-application/json}" ${3:+--data-binary "$3"} "http://localhost$2"
 }
 
+# look PATH...: the replies of all of them, over one connection.
+look() { curl -sS --max-time 30 --unix-socket "$work/door" "${@/#/http://localhost}"; }
+
 # outcome: of a reply on standard input: `accepted`, or why not.
-outcome() { jq -r 'if .kind == "Status" and .status == "Failure" then .message else "accepted" end'; }
+outcome() {
+  local reply
+  reply=$(</dev/stdin)
+  case $reply in
+  *'"Failure"'*) jq -r 'if .kind == "Status" and .status == "Failure" then .message else "accepted" end' <<<"$reply" ;;
+  '{'*) echo accepted ;;
+  esac
+}
 
 # patch BODY [TYPE [SUBRESOURCE or ?QUERY]]: of the Deployment web.
 patch() { request PATCH "$DEPLOYMENTS/web${3:-}" "$1" "${2:-$STRATEGIC}" | outcome; }
@@ -103,16 +118,15 @@ generation() { request GET "$DEPLOYMENTS/web" | jq -r .metadata.generation; }
 progress() { request GET "$DEPLOYMENTS/web" | jq -r '.status.conditions[] | select(.type == "Progressing") | "\(.status) \(.reason)"'; }
 exists() { [ "$(request GET "$DEPLOYMENTS/web" | jq -r .kind)" = Deployment ]; }
 
-living_pods() {
-  request GET "/api/v1/namespaces/$NS/pods?labelSelector=app%3Dweb" |
-    jq -r "[.items[] | select(.metadata.deletionTimestamp == null) | $1] $2"
-}
+living_pods() { request GET "$PODS" | jq -r "[.items[] | select(.metadata.deletionTimestamp == null) | $1] $2"; }
+VERSIONS='.spec.containers[0].image | split(":")[-1]'
+COUNTED='| group_by(.) | map("\(length)x\(.[0])") | join(" ")'
 # pods: how many of which version: `2x1.0 1x2.0`.
-pods() { living_pods '.spec.containers[0].image | split(":")[-1]' '| group_by(.) | map("\(length)x\(.[0])") | join(" ")'; }
+pods() { living_pods "$VERSIONS" "$COUNTED"; }
 pod_ids() { living_pods '.metadata.uid' '| sort | join(" ")'; }
 a_pod() { living_pods '.metadata.name' '| first'; }
 
-replica_sets() { request GET "/apis/apps/v1/namespaces/$NS/replicasets?labelSelector=app%3Dweb"; }
+replica_sets() { request GET "$REPLICA_SETS"; }
 replica_set() { replica_sets | jq -r ".items[] | select(.spec.template.spec.containers[0].image == \"$IMAGE:$1\") | .metadata.name"; }
 delete_replica_set() { request DELETE "/apis/apps/v1/namespaces/$NS/replicasets/$1" | outcome; }
 
@@ -120,21 +134,22 @@ delete_replica_set() { request DELETE "/apis/apps/v1/namespaces/$NS/replicasets/
 wait_for() {
   local pattern=$1 got
   shift
-  for _ in $(seq 300); do
+  for _ in {1..600}; do
     got=$("$@" 2>/dev/null)
     # shellcheck disable=SC2053
     [[ $got == $pattern ]] && return
-    sleep 0.2
+    sleep 0.1
   done
   echo "# gave up waiting until \`$*\` prints <$pattern>; it prints <$got>"
 }
 observed() { request GET "$DEPLOYMENTS/web" | jq '.status.observedGeneration == .metadata.generation'; }
-ready() { request GET "$DEPLOYMENTS/web" | jq '.status.readyReplicas // 0'; }
 seen() { wait_for true observed; }   # by the Deployment controller
-settled() {   # PODS, all of one version
-  seen
-  wait_for "$1" pods
-  wait_for "${1%%x*}" ready
+settled() { wait_for "true ${1%%x*} $1" progress_made; }   # PODS, all of one version
+# progress_made: whether the Deployment controller has seen web, the number of Pods that are ready, and the Pods.
+progress_made() {
+  look "$DEPLOYMENTS/web" "$PODS" | jq -rs "
+    (.[0] | \"\(.status.observedGeneration == .metadata.generation) \(.status.readyReplicas // 0) \")
+    + ([.[1].items[] | select(.metadata.deletionTimestamp == null) | $VERSIONS] $COUNTED)"
 }
 
 # manifest VERSION [LINE OF THE SPEC]
@@ -164,11 +179,22 @@ M
 without_labels() { sed '/^  labels: /d'; }
 with_gate() { sed "s|^  labels: .*|  labels: {app: web, serin.dev/gate: $GATE}|"; }
 
+# write_down: the manifest in JSON, for requests. A client of the API sends no YAML.
+write_down() { manifest 1.0 | k create --dry-run=client -o json -f - >"$work/web.json" || exit 2; }
+create() { request POST "$DEPLOYMENTS?fieldManager=kubectl-create" "@$work/web.json" >/dev/null; }
+remove() {
+  request DELETE "$DEPLOYMENTS/web" >/dev/null
+  wait_for no web_exists
+  wait_for "" pods
+}
+web_exists() { exists && echo yes || echo no; }
+
+has_service_account() { [[ $(request GET "/api/v1/namespaces/$NS/serviceaccounts/default") == *'"ServiceAccount"'* ]] && echo true; }
+
 # fresh: web is new, armed, idle, and serves 1.0.
 fresh() {
-  k delete deployment web --ignore-not-found --wait >/dev/null
-  wait_for "" pods
-  manifest 1.0 | k create -f - >/dev/null
+  remove
+  create
   settled 2x1.0
   arm
 }
@@ -178,8 +204,8 @@ ready_for_section() { exists || fresh; }
 reset() {
   local marks='"serin.dev/gate":null,"serin.dev/held":null,"serin.dev/reverting":null,"serin.dev/bypass":null,"serin.dev/contested":null'
   labels "{$marks,\"late\":null,\"hook\":null}" >/dev/null
-  annotations '{"serin.dev/bypass":null}' >/dev/null
-  manifest 1.0 | k replace -f - >/dev/null
+  # As `kubectl replace` does it, which drops all annotations.
+  request PUT "$DEPLOYMENTS/web?fieldManager=kubectl-replace" "@$work/web.json" >/dev/null
   settled 2x1.0
   arm
 }
@@ -195,5 +221,22 @@ may() {
   [ "$1" != "$SERIN" ] || groups='["system:serviceaccounts","system:serviceaccounts:serin-system","system:authenticated"]'
   request POST /apis/authorization.k8s.io/v1/subjectaccessreviews "{\"apiVersion\":\"authorization.k8s.io/v1\",\"kind\":\"SubjectAccessReview\",
     \"spec\":{\"user\":\"$1\",\"groups\":$groups,\"resourceAttributes\":{\"verb\":\"$2\",\"group\":\"$3\",\"resource\":\"$resource\",\"subresource\":\"$sub\",
-    \"namespace\":\"${5-$NS}\",\"name\":\"${6:-}\"}}}" | jq -r 'if .status.allowed then "yes" else "no" end'
+    \"namespace\":\"${5-$NS}\",\"name\":\"${6:-}\"}}}" | allowed
+}
+# knows_mutating_policies: whether the API server runs a MutatingAdmissionPolicy, as Kubernetes 1.36 does.
+knows_mutating_policies() { [[ $(request GET "$ADMISSION") == *'"mutatingadmissionpolicies"'* ]]; }
+
+# allowed: of the answer to a SubjectAccessReview on standard input.
+allowed() {
+  case $(tr -d ' \n') in
+  *'"status":{"allowed":true'*) echo yes ;;
+  *'"status":{"allowed":false'*) echo no ;;
+  esac
+}
+
+# bind USER ROLE [KIND]: a RoleBinding of the user's name.
+bind() {
+  request POST "$RBAC/namespaces/$NS/rolebindings" "{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"RoleBinding\",
+    \"metadata\":{\"name\":\"$1\"},\"subjects\":[{\"kind\":\"User\",\"apiGroup\":\"rbac.authorization.k8s.io\",\"name\":\"$1\"}],
+    \"roleRef\":{\"apiGroup\":\"rbac.authorization.k8s.io\",\"kind\":\"${3:-ClusterRole}\",\"name\":\"$2\"}}" >/dev/null
 }

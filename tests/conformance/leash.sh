@@ -21,11 +21,11 @@ section_leash() {
   check "delete of a Pod: no right" "*cannot delete resource*" "$(AS=$SERIN request DELETE "/api/v1/namespaces/$NS/pods/$pod" | outcome)"
   check "delete of a collection: no right" "*cannot deletecollection resource*" "$(AS=$SERIN request DELETE "$DEPLOYMENTS" | outcome)"
 
-  foreign | k create -f - >/dev/null
+  foreign
   check "canary-uid put on a Deployment that exists" "*set when an object is created*" \
     "$(AS=$SERIN request PATCH $DEPLOYMENTS/foreign '{"metadata":{"labels":{"serin.dev/canary-uid":"1"}}}' $MERGE | outcome)"
   check "... or on a Service" "*set when an object is created*" \
-    "$(AS=$SERIN request PATCH /api/v1/namespaces/$NS/services/foreign '{"metadata":{"labels":{"serin.dev/canary-uid":"1"}}}' $MERGE | outcome)"
+    "$(AS=$SERIN request PATCH $SERVICES/foreign '{"metadata":{"labels":{"serin.dev/canary-uid":"1"}}}' $MERGE | outcome)"
   check "a canary of its own: create, change, scale down, delete" "accepted accepted accepted accepted accepted" "$(own_workload | xargs)"
 
   check "a foreign label" "*only labels and annotations named serin.dev*" "$(AS=$SERIN labels '{"x":"y"}')"
@@ -46,21 +46,35 @@ section_leash() {
   check "a verdict when idle" "*only while the Deployment is held*" "$(verdict False X y)"
   check "Serin takes the gate off" "accepted" "$(AS=$SERIN labels '{"serin.dev/gate":null}')"
   arm
-  k delete deployment,service foreign >/dev/null
+  request DELETE $DEPLOYMENTS/foreign >/dev/null
+  request DELETE $SERVICES/foreign >/dev/null
   [ -n "$INSTALLED" ] || with_every_right
+  [ "$GATE_BY" = policies ] || own_webhook
+}
+# Who chooses what a webhook is asked about reads and changes all that is written. Dry, for Serin puts its caBundle back.
+own_webhook() {
+  check "the caBundle of its webhook" "accepted" "$(change_webhook clientConfig/caBundle '"YQ=="')"
+  check "... not whom it asks" "*only caBundle*" "$(change_webhook clientConfig/service/name '"other"')"
+  check "... nor about what" "*only caBundle*" "$(change_webhook rules/0/resources/0 '"secrets"')"
+  check "... nor what happens if it fails" "*only caBundle*" "$(change_webhook failurePolicy '"Ignore"')"
+}
+change_webhook() {   # FIELD VALUE
+  AS=$SERIN request PATCH "$ADMISSION/mutatingwebhookconfigurations/serin-gate?dryRun=All" \
+    "[{\"op\":\"add\",\"path\":\"/webhooks/0/$1\",\"value\":$2}]" $JSON_PATCH | outcome
 }
 controller_revision() {   # NAME LABELS
   request POST /apis/apps/v1/namespaces/$NS/controllerrevisions \
     "{\"apiVersion\":\"apps/v1\",\"kind\":\"ControllerRevision\",\"metadata\":{\"name\":\"$1\",\"labels\":$2},\"revision\":1,\"data\":{}}" | outcome
 }
+# foreign: a Deployment and a Service that are none of Serin's.
 foreign() {
-  manifest 1.0 | sed 's/web/foreign/g; s/replicas: 2/replicas: 0/'
-  printf -- '---\napiVersion: v1\nkind: Service\nmetadata: {name: foreign}\nspec: {ports: [{port: 80}]}\n'
+  request POST $DEPLOYMENTS "$(sed 's/"web"/"foreign"/g; s/"replicas": 2/"replicas": 0/' "$work/web.json")" >/dev/null
+  request POST $SERVICES '{"apiVersion":"v1","kind":"Service","metadata":{"name":"foreign"},"spec":{"ports":[{"port":80}]}}' >/dev/null
 }
 own_workload() {
   local canary=$DEPLOYMENTS/web-canary own='{"metadata":{"labels":{"serin.dev/canary-uid":"1"}},'
-  manifest 1.0 | sed 's/^  labels: .*/  labels: {serin.dev\/canary-uid: "1"}/; s/web/web-canary/g; s/replicas: 2/replicas: 0/' |
-    k create --dry-run=client -o json -f - >"$work/canary.json"
+  sed 's/"web"/"web-canary"/g; s/"replicas": 2/"replicas": 0/' "$work/web.json" |
+    jq '.metadata.labels = {"serin.dev/canary-uid": "1"}' >"$work/canary.json"
   AS=$SERIN request POST $DEPLOYMENTS "@$work/canary.json" | outcome
   AS=$SERIN request PATCH $canary "$own\"spec\":{\"replicas\":1,\"minReadySeconds\":3}}" $MERGE | outcome
   AS=$SERIN request PATCH $canary '{"metadata":{"labels":{"x":"y"}},"spec":{"replicas":0}}' $MERGE | outcome
@@ -69,8 +83,10 @@ own_workload() {
 }
 # The leash does not rest on RBAC: for a moment, Serin is given all there is.
 with_every_right() {
-  $KUBECTL create clusterrolebinding gate-conformance --clusterrole=cluster-admin --serviceaccount=serin-system:serin >/dev/null
-  $KUBECTL label clusterrolebinding gate-conformance serin.dev/conformance=true >/dev/null
+  request POST "$RBAC/clusterrolebindings" '{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRoleBinding",
+    "metadata":{"name":"gate-conformance","labels":{"serin.dev/conformance":"true"}},
+    "roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"cluster-admin"},
+    "subjects":[{"kind":"ServiceAccount","name":"serin","namespace":"serin-system"}]}' >/dev/null
   wait_for yes may $SERIN delete "" pods
   check "with every right: delete of a Pod" "*deletes only*" "$(AS=$SERIN request DELETE "/api/v1/namespaces/$NS/pods/$(a_pod)" | outcome)"
   check "with every right: delete of a collection" "*deletes only*" "$(AS=$SERIN request DELETE /api/v1/namespaces/$NS/configmaps | outcome)"
@@ -78,7 +94,7 @@ with_every_right() {
     "$(AS=$SERIN request PATCH /api/v1/namespaces/$NS/configmaps/kube-root-ca.crt '{"metadata":{"labels":{"serin.dev/canary-uid":"1"}}}' $MERGE | outcome)"
   check "with every right: replacing the target" "*only paused, replicas and the template*" \
     "$(AS=$SERIN request PUT $DEPLOYMENTS/web "$(request GET $DEPLOYMENTS/web | jq '.spec.minReadySeconds = 3')" | outcome)"
-  $KUBECTL delete clusterrolebinding gate-conformance >/dev/null
+  request DELETE "$RBAC/clusterrolebindings/gate-conformance" >/dev/null
   wait_for no may $SERIN delete "" pods
 }
 
@@ -86,12 +102,12 @@ with_every_right() {
 section_net() {
   [ -z "$INSTALLED" ] || { echo "# not with the controller installed"; return; }
   fresh
-  $KUBECTL delete mutatingadmissionpolicybinding serin-hold >/dev/null
+  request DELETE "$ADMISSION/mutatingadmissionpolicybindings/serin-hold" >/dev/null
   wait_for refused unheld_edit
   check "without the hold a template is refused" "*changed without being held*serin-hold or its binding is missing*|1.0 gated" "$(image 2.0)|$(state)"
   check "... and scaling is not" "accepted" "$(scale 3)"
-  $KUBECTL delete mutatingadmissionpolicybinding serin-stamp >/dev/null
-  canary unstamped | k create -f - >/dev/null
+  request DELETE "$ADMISSION/mutatingadmissionpolicybindings/serin-stamp" >/dev/null
+  add_canary unstamped >/dev/null
   wait_for refused unstamped_ask
   check "without the stamp a request is refused" "*written by the policy serin-stamp only*" "$(ask unstamped abort)"
   check "... and one with a forged author too" "*written by the policy serin-stamp only*" "$(annotate unstamped '{"serin.dev/request":"abort","serin.dev/requested-by":"root"}')"

@@ -125,11 +125,21 @@ leave_newer_revision() {
 to_zero_and_back() {
   scale 0 >/dev/null
   wait_for "" pods
-  seen
+  calm
   scale 2 >/dev/null
-  seen
-  sleep 2.5
+  calm
   pods
+}
+# calm: the Deployment controller has seen web, and every ReplicaSet has the Pods that it wants. The controller scales before it
+# says what it has seen; the rest of a second is for what comes late all the same.
+calm() {
+  wait_for true at_rest
+  sleep 0.5
+  wait_for true at_rest
+}
+at_rest() {
+  look "$DEPLOYMENTS/web" "$REPLICA_SETS" | jq -rs '(.[0] | .status.observedGeneration == .metadata.generation)
+    and ([.[1].items[] | .status.observedGeneration == .metadata.generation and (.status.replicas // 0) == .spec.replicas] | all)'
 }
 
 section_undo() {
@@ -169,12 +179,11 @@ section_deletion() {
   k delete deployment web --cascade=foreground --timeout=30s >/dev/null
   check "foreground deletion while held" "no" "$(web_exists)"
 }
-web_exists() { exists && echo yes || echo no; }
 
 section_helm() {
   [ -n "$HELM" ] || { echo "# without HELM, none of these"; return; }
   local chart=$work/chart ids
-  k delete deployment web --ignore-not-found --wait >/dev/null
+  remove
   mkdir -p "$chart/templates"
   printf 'apiVersion: v2\nname: web\nversion: 1.0.0\n' >"$chart/Chart.yaml"
   printf 'tag: "1.0"\nextra: ""\n' >"$chart/values.yaml"

@@ -6,15 +6,11 @@
 
 canary() {   # NAME
   cat <<M
-apiVersion: serin.dev/v1beta1
-kind: Canary
-metadata: {name: $1}
-spec:
-  targetRef: {apiVersion: apps/v1, kind: Deployment, name: $1}
-  provider: none
-  suspend: true
+{"apiVersion": "serin.dev/v1beta1", "kind": "Canary", "metadata": {"name": "$1"}, "spec":
+  {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "$1"}, "provider": "none", "suspend": true}}
 M
 }
+add_canary() { request POST "$CANARIES" "$(canary "$1")" | outcome; }
 # annotate NAME ANNOTATIONS: `accepted`, or why not.
 annotate() { request PATCH "$CANARIES/$1${query:-}" "{\"metadata\":{\"annotations\":$2}}" $MERGE | outcome; }
 ask() { annotate "$1" "$(jq -nc --arg text "$2" '{"serin.dev/request": $text}')"; }
@@ -26,8 +22,8 @@ change() { request PATCH "$CANARIES/asked?dryRun=All" "$1" $MERGE | outcome; }
 
 section_requests() {
   people
-  canary asked | k create -f - >/dev/null
-  canary pending | k create -f - >/dev/null
+  add_canary asked >/dev/null
+  add_canary pending >/dev/null
   keep_pending
   authors
   verbs
@@ -37,17 +33,22 @@ section_requests() {
 }
 
 people() {
-  k create rolebinding olga --clusterrole=serin-operator --user=olga >/dev/null
-  k create rolebinding ed --clusterrole=serin-edit --user=ed >/dev/null
-  k create rolebinding ada --clusterrole=serin-admin --user=ada >/dev/null
-  k create rolebinding vera --clusterrole=serin-view --user=vera >/dev/null
-  k create role abe --verb=patch --resource=canaries.serin.dev >/dev/null
-  k create role one --verb=patch --resource=canaries.serin.dev >/dev/null
-  k patch role abe --type=json -p '[{"op":"add","path":"/rules/-","value":{"apiGroups":["serin.dev"],"resources":["canaries/abort"],"verbs":["update"]}}]' >/dev/null
-  k patch role one --type=json -p '[{"op":"add","path":"/rules/-","value":{"apiGroups":["serin.dev"],"resources":["canaries/abort"],"verbs":["update"],"resourceNames":["asked"]}}]' >/dev/null
-  k create rolebinding abe --role=abe --user=abe >/dev/null
-  k create rolebinding one --role=one --user=one >/dev/null
+  bind olga serin-operator
+  bind ed serin-edit
+  bind ada serin-admin
+  bind vera serin-view
+  may_abort abe '{}'
+  may_abort one '{"resourceNames": ["asked"]}'
+  bind abe abe Role
+  bind one one Role
   wait_for yes may one update serin.dev canaries/abort $NS asked
+}
+# may_abort NAME LIMIT: a Role that may annotate all Canaries, and abort those within the limit.
+may_abort() {
+  request POST "$RBAC/namespaces/$NS/roles" "$(jq -nc --arg name "$1" --argjson limit "$2" '
+    {apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role", metadata: {name: $name}, rules: [
+      {apiGroups: ["serin.dev"], resources: ["canaries"], verbs: ["patch"]},
+      {apiGroups: ["serin.dev"], resources: ["canaries/abort"], verbs: ["update"]} + $limit]}')" >/dev/null
 }
 
 # A controller takes requests away as it handles them. Those of the Canary `pending` stay, so that they can be looked at.
@@ -167,7 +168,7 @@ new_canaries() {
   check "a new Canary with an author only: dropped" "- by -" "$(new '{"serin.dev/requested-by":"root"}' | by)"
   check "somebody who edits may create one" "accepted" "$(AS=ed new '{}' | outcome)"
 }
-new() { request POST "$CANARIES?dryRun=All" "$(canary new | k create --dry-run=client -o json -f - | jq --argjson notes "$1" '.metadata.annotations = $notes')"; }
+new() { request POST "$CANARIES?dryRun=All" "$(canary new | jq --argjson notes "$1" '.metadata.annotations = $notes')"; }
 
 # Annotating takes the right to patch; that alone must not change what the Canary says.
 only_asking() {

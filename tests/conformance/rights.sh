@@ -3,19 +3,21 @@
 
 section_manifests() {
   local all
-  all=$($KUBECTL kustomize --load-restrictor LoadRestrictionsNone "$root/deploy" 2>&1)
+  all=$($KUBECTL kustomize --load-restrictor LoadRestrictionsNone "$deploy" 2>&1)
   check "the kustomization builds" "apiVersion:*" "$all"
   # kubectl itself warns where somebody applied the same object client-side before; that says nothing about the object.
   check "every object passes a dry run, without a warning" "accepted" \
     "$($KUBECTL apply --server-side --force-conflicts --dry-run=server -f - <<<"$all" 2>&1 >/dev/null |
       grep -v 'failed to migrate kubectl.kubernetes.io/last-applied-configuration'
       [ "${PIPESTATUS[0]}" = 0 ] && echo accepted)"
-  for policy in guard leash-delete leash-owner leash-target leash-status leash-scale requests; do
+  local policies="guard leash-delete leash-owner leash-target leash-status leash-scale requests"
+  [ "$GATE_BY" = policies ] || policies+=" leash-webhook"
+  for policy in $policies; do
     wait_for true type_checked serin-$policy
     check "serin-$policy passes the type check" "[]" "$(policy serin-$policy | jq -c '.status.typeChecking.expressionWarnings // []')"
   done
 }
-policy() { request GET "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/$1"; }
+policy() { request GET "$ADMISSION/validatingadmissionpolicies/$1"; }
 type_checked() { policy "$1" | jq '.status.typeChecking != null and .status.observedGeneration == .metadata.generation'; }
 
 section_rights() {
@@ -77,6 +79,8 @@ R
   check "Serin: writes no roles" "no no" \
     "$(may $SERIN patch rbac.authorization.k8s.io clusterroles "") $(may $SERIN bind rbac.authorization.k8s.io clusterroles "")"
 
+  [ "$GATE_BY" = policies ] || rights_of_the_webhook
+
   people_of_the_cluster
   check "the cluster's view sees Canaries and asks for nothing" "yes no no" \
     "$(may conformance-view list serin.dev canaries) $(may conformance-view patch serin.dev canaries) $(may conformance-view update serin.dev canaries/abort)"
@@ -86,9 +90,31 @@ R
     "$(may conformance-admin update serin.dev canaries/abort) $(may conformance-admin update serin.dev canaries/promote-full)"
   check "nobody of these writes the status of a Canary" "no" "$(may conformance-admin patch serin.dev canaries/status)"
 }
+# Serin writes its certificate into its own Secret and its own webhooks, and into no other.
+rights_of_the_webhook() {
+  local answer verb resource namespace name
+  while read -r answer verb resource namespace name; do
+    check "Serin: $verb $resource ${namespace#-} ${name#-}: $answer" "$answer" \
+      "$(may $SERIN "$verb" "${resource%%:*}" "${resource#*:}" "${namespace#-}" "${name#-}")"
+  done <<'R'
+yes get admissionregistration.k8s.io:mutatingwebhookconfigurations - serin-gate
+yes patch admissionregistration.k8s.io:mutatingwebhookconfigurations - serin-gate
+no patch admissionregistration.k8s.io:mutatingwebhookconfigurations - other
+no patch admissionregistration.k8s.io:mutatingwebhookconfigurations - -
+no create admissionregistration.k8s.io:mutatingwebhookconfigurations - -
+no delete admissionregistration.k8s.io:mutatingwebhookconfigurations - serin-gate
+no patch admissionregistration.k8s.io:validatingwebhookconfigurations - serin-gate
+yes get :secrets serin-system serin-webhook
+yes update :secrets serin-system serin-webhook
+no delete :secrets serin-system serin-webhook
+no get :secrets serin-system other
+no update :secrets serin-system other
+no list :secrets serin-system -
+no get :secrets kube-system serin-webhook
+no update :secrets kube-system serin-webhook
+R
+}
 people_of_the_cluster() {
-  for role in view edit admin; do
-    k create rolebinding conformance-$role --clusterrole=$role --user=conformance-$role >/dev/null
-  done
+  for role in view edit admin; do bind conformance-$role $role; done
   wait_for yes may conformance-admin update serin.dev canaries/promote-full
 }
