@@ -68,6 +68,12 @@ fn kind(target: &Deployment) -> Vec<Problem> {
         );
         problems.push(refusal("TargetRefused", message));
     }
+    if target.meta.labels.contains_key(mark::CANARY_UID) {
+        let message = format!(
+            "{name} was made by Serin for another Canary: name the Deployment whose releases are to be tried"
+        );
+        problems.push(refusal("TargetRefused", message));
+    }
     if target.selector.is_empty() {
         let message = format!(
             "{name} has no matchLabels in its selector, only expressions: the canary's Pods could not be told apart; make it anew with matchLabels"

@@ -18,6 +18,7 @@ cluster=tests/cluster/cluster
 
 outside() {
   [ $# = 0 ] || [[ $# = 2 && $1 = --kubernetes ]] || { echo "usage: $0 [--kubernetes VERSION]" >&2; exit 2; }
+  [ $# = 0 ] || SERIN_CLUSTER=webhook-older
   local serin=${SERIN_BINARY:-} app
   if [ -z "$serin" ]; then
     cargo build --locked --quiet --bin serin --example app || exit 2

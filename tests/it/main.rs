@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod layers;
 mod leaders;
+mod poison;
 mod seeds;
 mod server;
 mod size;

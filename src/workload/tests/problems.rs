@@ -87,6 +87,10 @@ fn targets_that_cannot_be_gated_are_refused() {
             of(json!({"metadata": {"ownerReferences": owner}})),
         ),
         (
+            "a canary workload",
+            of(json!({"metadata": {"labels": {"serin.dev/canary-uid": "other"}}})),
+        ),
+        (
             "no history",
             of(json!({"spec": {"revisionHistoryLimit": 0}})),
         ),
@@ -99,6 +103,8 @@ fn targets_that_cannot_be_gated_are_refused() {
         Refused TargetRefused: Deployment shop/web has no matchLabels in its selector, only expressions: the canary's Pods could not be told apart; make it anew with matchLabels
         # a controller
         Refused TargetRefused: Deployment shop/web is controlled by App a, which would undo what Serin does: let that controller make canaries, or take its ownerReference off
+        # a canary workload
+        Refused TargetRefused: Deployment shop/web was made by Serin for another Canary: name the Deployment whose releases are to be tried
         # no history
         Refused HistoryRequired: Deployment shop/web has revisionHistoryLimit 0: scaled to zero and back while held, nothing of stable would be left; set it to 1 or more
         # another kind

@@ -149,7 +149,7 @@ def the_webhook_is_asked_about_what_the_policies_would_be_asked():
         documents((ROOT / f"deploy/{name}.yaml").read_text()) for name in ("gate", "requests", "older/webhook")
     )
     hooks = {hook["name"]: hook for hook in only(older, "MutatingWebhookConfiguration")["webhooks"]}
-    for source, name, more in ((gate, "hold", ["matters"]), (requests, "stamp", [])):
+    for source, name, more in ((gate, "hold", ["matters"]), (requests, "stamp", ["matters"])):
         policy, hook = only(source, "MutatingAdmissionPolicy", f"serin-{name}")["spec"], hooks[f"{name}.serin.dev"]
         conditions = policy["matchConditions"]
         assert hook["matchConditions"][: len(conditions)] == conditions
