@@ -208,4 +208,4 @@ section_helm() {
   helm uninstall web
   check "uninstall while held" "no" "$(web_exists)"
 }
-helm() { $HELM -n $NS "$@" >/dev/null 2>&1; }
+helm() { command $HELM -n $NS "$@" >/dev/null 2>&1; }

@@ -45,7 +45,7 @@ take_down() {
 # --- in it: the checks ---------------------------------------------------------------------------------------------------
 
 inside() {
-  NS=webhook-conformance KUBECTL=kubectl IMAGE=app IMAGE_PORT=8080 HELM=
+  NS=webhook-conformance KUBECTL=kubectl IMAGE=app HELM=
   # shellcheck source=harness.sh
   . "$here/harness.sh"
   # shellcheck source=requests.sh
