@@ -22,25 +22,25 @@ fn canary_with(name: &str, patch: &Value) -> Value {
     object
 }
 
-fn other(kind: &str, name: &str, spec: Value) -> Value {
+fn other(kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "serin.dev/v1beta1", "kind": kind, "metadata": {"name": name, "namespace": HOME}, "spec": spec})
 }
 
 fn poisons() -> Vec<Value> {
-    let large = "x".repeat(100_000);
-    let history: Vec<_> = (0..1000)
-        .map(|number| json!({"revision": number.to_string(), "message": "y".repeat(150)}))
-        .collect();
+    [specs(), statuses(), others()].concat()
+}
+
+fn specs() -> Vec<Value> {
     let weights: Vec<_> = (0..1000).map(|step| json!({"setWeight": step})).collect();
     vec![
-        other("Canary", "text", json!("a text")),
-        other("Canary", "list", json!([1, 2])),
-        other("Canary", "empty", json!({})),
-        other("Canary", "no-target", json!({"targetRef": {}})),
+        other("Canary", "text", &json!("a text")),
+        other("Canary", "list", &json!([1, 2])),
+        other("Canary", "empty", &json!({})),
+        other("Canary", "no-target", &json!({"targetRef": {}})),
         other(
             "Canary",
             "numbers",
-            json!({"targetRef": {"kind": 1, "name": 2}, "service": 3, "analysis": 4}),
+            &json!({"targetRef": {"kind": 1, "name": 2}, "service": 3, "analysis": 4}),
         ),
         canary_with(
             "ages",
@@ -59,6 +59,14 @@ fn poisons() -> Vec<Value> {
             "weights",
             &json!({"spec": {"analysis": {"stepWeights": [100, 0, -5, 1000, i64::MAX]}}}),
         ),
+    ]
+}
+
+fn statuses() -> Vec<Value> {
+    let history: Vec<_> = (0..1000)
+        .map(|number| json!({"revision": number.to_string(), "message": "y".repeat(150)}))
+        .collect();
+    vec![
         canary_with(
             "status",
             &json!({"status": {"phase": 7, "traffic": "all", "step": [], "gate": null, "plan": {}}}),
@@ -69,6 +77,12 @@ fn poisons() -> Vec<Value> {
             &json!({"status": {"phase": "Promoting", "canaryWeight": 300, "step": {"index": -9}}}),
         ),
         canary_with("history", &json!({"status": {"history": history}})),
+    ]
+}
+
+fn others() -> Vec<Value> {
+    let large = "x".repeat(100_000);
+    vec![
         canary_with(
             "notes",
             &json!({"metadata": {"annotations": {"serin.dev/x": large}}}),
@@ -82,13 +96,13 @@ fn poisons() -> Vec<Value> {
             &json!({"spec": {"targetRef": {"name": "app-canary"}}}),
         ),
         canary_with(&"n".repeat(250), &json!({})),
-        other("MetricTemplate", "text", json!("a text")),
+        other("MetricTemplate", "text", &json!("a text")),
         other(
             "MetricTemplate",
             "loop",
-            json!({"query": "{{ '{{' * 99999999 }}", "provider": {"type": "prometheus", "address": "::::"}}),
+            &json!({"query": "{{ '{{' * 99999999 }}", "provider": {"type": "prometheus", "address": "::::"}}),
         ),
-        other("AlertProvider", "text", json!(1)),
+        other("AlertProvider", "text", &json!(1)),
     ]
 }
 
