@@ -6,6 +6,7 @@ mod chart;
 mod colours;
 mod conformance;
 mod crash;
+mod dashboards;
 mod deletion;
 mod faults;
 mod helm;
@@ -140,6 +141,7 @@ pub(crate) static ALL: &[Case] = &[
     case!(21, helm::production_values_release),
     case!(21, colours::green_is_tried_and_taken_back_at_once),
     case!(21, colours::blue_is_kept_and_then_replaced),
+    case!(23, dashboards::every_panel_and_alert_is_answered),
     case!(8, crash::a_killed_controller_comes_back_by_itself, true),
     case!(8, crash::a_crash_at_any_moment_changes_nothing, true),
     case!(14, crash::a_second_controller_takes_over, true),
