@@ -151,7 +151,13 @@ async fn render(
             Ok(changes)
         }
         (Action::GiveBack, Some(router)) => {
-            let live = context.cluster.read(&router.objects(canary)).await?;
+            // A route to a Service that is gone answers nothing, and does not stay.
+            let mut objects = router.objects(canary);
+            let service = ObjectKey::new(Kind::Service, &canary.home(), canary.service_name());
+            if !objects.contains(&service) {
+                objects.push(service);
+            }
+            let live = context.cluster.read(&objects).await?;
             match router.finalize(canary, &live) {
                 Ok(changes) => Ok(changes),
                 Err(error) => {

@@ -413,8 +413,6 @@ fn end(tick: &Tick<'_>, plan: &mut Vec<Action>) {
     if tick.now.since(given_back) < settle {
         return;
     }
-    if tick.target().is_some() {
-        plan.push(Action::Disarm);
-    }
-    plan.extend([Action::Forget, Action::LetGo]);
+    // Without a target, too: what was kept for it goes then.
+    plan.extend([Action::Disarm, Action::Forget, Action::LetGo]);
 }

@@ -244,7 +244,16 @@ impl<'a> Tick<'a> {
     /// When the wanted weight has reached every proxy, as far as one can know; `None` while it is not accepted.
     pub(crate) fn settled_at(&self) -> Option<Moment> {
         let settle = Duration::from_secs(u64::from(self.seen.abilities.settle_seconds));
-        self.status.traffic.accepted_at.map(|at| at.after(settle))
+        let since = self.status.traffic.accepted_at;
+        since.or_else(|| self.left_at()).map(|at| at.after(settle))
+    }
+
+    /// When weight 0 was wanted of an application that goes as a whole. The Service behind its route may be gone too, and then no
+    /// router accepts the route any more; there is no stable that users could be kept from, either.
+    fn left_at(&self) -> Option<Moment> {
+        let none = self.written().is_some_and(|weight| weight.percent() == 0);
+        let left = self.deleting() && self.target().is_none() && none;
+        self.status.traffic.wanted_at.filter(|_| left)
     }
 
     pub(crate) fn settled(&self) -> bool {

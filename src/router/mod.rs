@@ -50,7 +50,7 @@ pub trait Router: Send + Sync {
     fn abilities(&self) -> Abilities;
     /// What of this spec the router cannot do, and what in the cluster is in its way.
     fn problems(&self, canary: &Canary, seen: &Seen) -> Vec<Problem>;
-    /// The objects that `render` and `finalize` have to read.
+    /// The objects that `render` and `finalize` have to read; `finalize` the Service, too.
     fn objects(&self, canary: &Canary) -> Vec<ObjectKey>;
     /// The live split; `None`: there is no route yet.
     fn observe(&self, canary: &Canary, seen: &Seen) -> Result<Option<Split>, RouterError>;

@@ -90,6 +90,11 @@ R
     "$(may conformance-admin update serin.dev canaries/abort) $(may conformance-admin update serin.dev canaries/promote-full)"
   check "nobody of these writes the status of a Canary" "no" "$(may conformance-admin patch serin.dev canaries/status)"
 }
+# rewire WEBHOOK: what Serin is told that changes its own webhooks in a dry run, of which only caBundle is its business.
+rewire() {
+  AS=$SERIN request PATCH "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/serin-gate?dryRun=All" \
+    "{\"webhooks\":[$1]}" "$STRATEGIC" | outcome
+}
 # Serin writes its certificate into its own Secret and its own webhooks, and into no other.
 rights_of_the_webhook() {
   local answer verb resource namespace name
@@ -113,6 +118,11 @@ no list :secrets serin-system -
 no get :secrets kube-system serin-webhook
 no update :secrets kube-system serin-webhook
 R
+  local change
+  for change in '"failurePolicy":"Ignore"' '"objectSelector":null' '"clientConfig":{"service":{"name":"other","namespace":"default"}}' \
+    '"rules":[{"apiGroups":["*"],"apiVersions":["*"],"operations":["*"],"resources":["*"]}]'; do
+    check "the leash: no $change" "*changes only caBundle*" "$(rewire "{\"name\":\"hold.serin.dev\",$change}")"
+  done
 }
 people_of_the_cluster() {
   for role in view edit admin; do bind conformance-$role $role; done

@@ -25,6 +25,8 @@ outside() {
     serin=${CARGO_TARGET_DIR:-target}/debug/serin
   fi
   app=$(dirname "$serin")/examples/app
+  SERIN_PROGRAM=$(realpath "$serin")
+  export SERIN_PROGRAM
   trap take_down EXIT
   trap 'exit 1' INT TERM HUP
   $cluster down >/dev/null 2>&1
@@ -169,6 +171,18 @@ controller_away() {
   controllers 1
   image 1.0 >/dev/null
   check "with the controller back, a template is held" "1.0 paused held gated" "$(state)"
+  reset
+  undone_without_controller
+}
+# What `serin undo` does where no template of an armed Deployment can be written.
+undone_without_controller() {
+  local ids
+  ids=$(pod_ids)
+  image 3.0 >/dev/null
+  controllers 0
+  check "serin undo breaks the glass first" "*breaking the glass first*it runs what it ran*" "$("$SERIN_PROGRAM" -n "$NS" undo web 2>&1)"
+  check "... and stable is as before, in the same Pods" "1.0|$ids" "$(state)|$(pod_ids)"
+  controllers 1
   reset
 }
 idle_without_controller() {

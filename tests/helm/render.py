@@ -81,6 +81,12 @@ WHOLE_CANARY = {
     },
 }
 
+# Blue/green of the README: tried and switched to by a person, with blue kept for a while.
+GREEN = {
+    "provider": "kubernetes",
+    "analysis": {"steps": [{"checks": 3}, {"pause": {}}, {"setWeight": 100}, {"pause": {"duration": "1h"}}]},
+}
+
 # canary.* → the Canary's spec.analysis
 PLANS = [
     ("the guide's 20 goes on to 50 and 100", {}, {"stepWeights": [20, 50, 100]}),
@@ -106,6 +112,7 @@ PLANS = [
      {"steps": [{"setWeight": 50}, {"checks": 3}, {"pause": {"duration": "1m"}}, {"setWeight": 100}, {"checks": 3}]}),
     ("blue/green has rounds instead of weights", {"provider": "kubernetes"}, {"iterations": 3}),
     ("blue/green with its own rounds", {"provider": "kubernetes", "analysis": {"iterations": 7}}, {"iterations": 7}),
+    ("blue/green with blue kept has steps of its own", GREEN, {"steps": GREEN["analysis"]["steps"]}),
     ("blue/green by hand asks before the switch", {"provider": "kubernetes", "manual": True},
      {"steps": [{"checks": 3}, {"pause": {}}]}),
 ]
@@ -197,6 +204,7 @@ NOTES = [
     ("a short plan", {"stepWeights": [50], "analysis": {"interval": "10s", "checks": 1}}, ["shortest  10s", "timeout   4m"]),
     ("a bake", {"weight": 100, "analysis": {"bake": "1h30m"}}, ["100 % → bake 1h30m", "shortest  1h33m", "--timeout 2h"]),
     ("blue/green", {"provider": "kubernetes"}, ["3 checks without users → all traffic at once", "shortest  3m"]),
+    ("blue kept", GREEN, ["3 checks without users → approval → 100 % → hold 1h", "shortest  1h3m", "people"]),
     ("no analysis", {"skipAnalysis": True}, ["as soon as the canary is ready", "shortest  0s", "--timeout 3m"]),
 ]
 
@@ -209,6 +217,7 @@ SIMULATED = [
     ("equal steps", merged(GATEWAY, {"canary": {"analysis": {"stepWeight": 25, "interval": "30s"}}}), "9m"),
     ("a worker", OPTIONS["worker"], "15m"),
     ("blue/green", OPTIONS["blue/green"], None),
+    ("blue/green with blue kept", {"canary": GREEN}, None),
     ("blue/green by hand", {"canary": {"provider": "kubernetes", "manual": True}}, None),
     ("an own route", OPTIONS["own route"], None),
     ("an autoscaler, a budget and configuration", OPTIONS["everything"], None),

@@ -28,6 +28,7 @@ mod install;
     reason = "the tests of the tools use the rest"
 )]
 mod load;
+mod monitoring;
 mod objects;
 mod pipeline;
 mod prepare;

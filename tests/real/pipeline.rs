@@ -20,6 +20,8 @@ const LONGEST: Duration = Duration::from_secs(240);
 pub(crate) struct Pipeline<'a> {
     pub(crate) s: &'a Scenario,
     helm: PathBuf,
+    /// Files of values of the repository, of every call.
+    files: Vec<&'a str>,
     /// What every call sets.
     values: Vec<String>,
 }
@@ -29,6 +31,7 @@ impl<'a> Pipeline<'a> {
     pub(crate) fn new(s: &'a Scenario) -> Self {
         Self {
             helm: s.world.helm_program(),
+            files: vec!["tests/helm/values-cluster.yaml"],
             values: vec![format!("httpRoute.hostnames[0]={}", s.host())],
             s,
         }
@@ -48,6 +51,12 @@ impl<'a> Pipeline<'a> {
     pub(crate) fn set(mut self, values: &[&str]) -> Self {
         let more = values.iter().map(|value| (*value).to_owned());
         self.values.extend(more);
+        self
+    }
+
+    /// The same with one more file of values.
+    pub(crate) fn with_file(mut self, file: &'a str) -> Self {
+        self.files.push(file);
         self
     }
 
@@ -104,11 +113,10 @@ impl<'a> Pipeline<'a> {
         let root = &self.s.world.places.root;
         let chart = root.join("chart/pipeline-app");
         let mut command = program(self.s, &self.helm, &self.s.namespace);
-        command
-            .args([verb, APP])
-            .arg(&chart)
-            .arg("--values")
-            .arg(root.join("tests/helm/values-cluster.yaml"));
+        command.args([verb, APP]).arg(&chart);
+        for file in &self.files {
+            command.arg("--values").arg(root.join(file));
+        }
         for value in self
             .values
             .iter()

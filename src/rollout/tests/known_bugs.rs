@@ -321,7 +321,12 @@ fn flagger_640_deletion_waits_for_the_target() {
 
 #[test]
 fn flagger_1357_finalizer_goes_without_a_target() {
-    for missing in ["target", "target and route", "policies"] {
+    for missing in [
+        "target",
+        "target and route",
+        "target and Service",
+        "policies",
+    ] {
         let mut model = Model::adopted(&fast());
         model.ship("v2");
         model.run_to(50);
@@ -332,11 +337,19 @@ fn flagger_1357_finalizer_goes_without_a_target() {
         if missing == "target and route" {
             model.seen.split = None;
         }
+        // A router takes no route to a Service that is gone.
+        if missing == "target and Service" {
+            let pending = Acceptance::Pending("BackendNotFound".to_owned());
+            model.router = pending.clone();
+            model.seen.split.as_mut().unwrap().acceptance = pending;
+        }
         let began = model.now;
         model.delete();
         model.run_until(|model| model.canary.metadata.finalizers.is_none());
         let took = model.now.duration_since(began).as_secs();
         assert!(model.canary.metadata.finalizers.is_none(), "{missing}");
+        // It takes off what was kept for the target, too.
+        assert!(model.did("Disarm"), "{missing}");
         let most = if missing == "policies" { 630 } else { 30 };
         assert!(took <= most, "{missing}: {took} s");
     }

@@ -380,7 +380,8 @@ impl Model {
             Action::Remove if self.seen.abilities.traffic != TrafficKind::Replicas => {
                 let settled = match self.in_force {
                     Some((weight, since)) => weight == 0 && self.now >= since + self.settling(),
-                    None => self.seen.split.is_none(),
+                    // Without a target there is nobody to lead users to, whatever the router says.
+                    None => self.seen.split.is_none() || target.is_none() && self.weight() == 0,
                 };
                 assert!(
                     settled,

@@ -23,6 +23,11 @@ pub(super) fn key(canary: &Canary) -> ObjectKey {
     ObjectKey::new(Kind::HttpRoute, &canary.home(), canary.service_name())
 }
 
+/// The Service that its route leads to.
+fn service(canary: &Canary) -> ObjectKey {
+    ObjectKey::new(Kind::Service, &canary.home(), canary.service_name())
+}
+
 /// What keeps Serin from making the route, or from writing to it.
 pub(super) fn problems(canary: &Canary, seen: &Seen) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -89,19 +94,26 @@ pub(super) fn render(
 }
 
 /// Below a Service the route goes, since the Service answers without it. Below a Gateway it may be the only thing that answers
-/// a host: it stays, without the canary, for the next Canary to take up.
+/// a host: it stays, without the canary, for the next Canary to take up. It answers nothing any more, and goes too, once its Service
+/// is gone, as after `helm uninstall`; that may be a moment later than the Canary's end began.
 pub(super) fn finalize(canary: &Canary, live: &Live) -> Result<Vec<Change>, RouterError> {
     let key = key(canary);
     let Some(route) = live.get(&key) else {
         return Ok(Vec::new());
     };
-    if ownership(canary, route) != Ownership::Ours {
+    let ownership = ownership(canary, route);
+    let released = ownership == Ownership::Released && label(route) == Some(&canary.identity());
+    if ownership != Ownership::Ours && !released {
         return Ok(Vec::new());
     }
     let parents = acceptance::parents(route, &key.namespace);
-    if !parents.is_empty() && parents.iter().all(Parent::is_service) {
+    let mesh = !parents.is_empty() && parents.iter().all(Parent::is_service);
+    if mesh || !live.contains_key(&service(canary)) {
         let uid = route.metadata.uid.clone().unwrap_or_default();
         return Ok(vec![Change::Delete(key, uid)]);
+    }
+    if released {
+        return Ok(Vec::new());
     }
     let mut spec = owned_fields(&route.data["spec"]);
     let canary_name = canary.canary_service_name();

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
-use crate::objects::{Change, Kind, mark};
+use crate::objects::{Change, Kind, ObjectKey, mark};
 use crate::rollout::observed::Acceptance;
 use crate::router::Router;
 use crate::router::gateway_api::GatewayApi;
@@ -28,6 +28,10 @@ fn mesh() -> Canary {
 
 fn gateway() -> Value {
     json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "public", "namespace": "infra"}, "spec": {}})
+}
+
+fn service() -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "podinfo", "namespace": "shop"}, "spec": {}})
 }
 
 fn route(rules: &Value) -> Value {
@@ -163,7 +167,7 @@ fn a_weight_that_somebody_set_is_read_as_it_is() {
 
 #[test]
 fn below_a_gateway_the_route_outlives_its_canary_and_serves_the_next() {
-    let mut world = World::of([gateway()]);
+    let mut world = World::of([gateway(), service()]);
     world.route(&ROUTER, &owned(), 0);
     let changes = ROUTER.finalize(&owned(), &world.live).unwrap();
     world.apply(changes);
@@ -190,6 +194,28 @@ fn below_a_gateway_the_route_outlives_its_canary_and_serves_the_next() {
     );
     assert_eq!(metadata.annotations.as_ref().unwrap()[OWNER], "next");
     assert!(messages(&owned(), &world).starts_with("RouteConflict: "));
+}
+
+#[test]
+fn a_route_to_a_service_that_is_gone_goes() {
+    let key = ObjectKey::new(Kind::Service, "shop", "podinfo");
+    for late in [false, true] {
+        let mut world = World::of([gateway(), service()]);
+        world.route(&ROUTER, &owned(), 0);
+        if late {
+            let changes = ROUTER.finalize(&owned(), &world.live).unwrap();
+            world.apply(changes);
+        }
+        world.live.remove(&key);
+        let mut next = owned();
+        next.metadata.uid = Some("next".into());
+        assert!(ROUTER.finalize(&next, &world.live).unwrap().is_empty());
+        let changes = ROUTER.finalize(&owned(), &world.live).unwrap();
+        assert!(
+            matches!(changes.as_slice(), [Change::Delete(_, _)]),
+            "{late}"
+        );
+    }
 }
 
 #[test]
@@ -543,7 +569,7 @@ fn the_default_steps_may_be_too_fine_too() {
 
 #[test]
 fn a_route_is_not_given_back_without_an_answer() {
-    let mut world = World::of([gateway()]);
+    let mut world = World::of([gateway(), service()]);
     world.route(&ROUTER, &owned(), 0);
     world.edit(Kind::HttpRoute, "podinfo", |it| {
         it["spec"]["rules"] = json!([rule(&[("podinfo-canary", 1)])]);

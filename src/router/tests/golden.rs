@@ -48,6 +48,7 @@ fn story_of(router: &dyn Router, canary: &Canary, mut world: World, percent: u8)
         Err(error) => told[format!("3 written for {percent}")] = json!(error.to_string()),
     }
     told["4 observed"] = observed(router, canary, &world);
+    world.serve(canary);
     let changes = router.finalize(canary, &world.live).unwrap();
     told["5 given back"] = changes.iter().map(spoken).collect();
     told

@@ -56,6 +56,15 @@ impl World {
         world
     }
 
+    /// The Service of the application is there.
+    pub(crate) fn serve(&mut self, canary: &Canary) {
+        let key = ObjectKey::new(Kind::Service, &canary.home(), canary.service_name());
+        let service =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": key.name}});
+        let service = || serde_json::from_value(service).unwrap();
+        self.live.entry(key).or_insert_with(service);
+    }
+
     pub(crate) fn get(&self, kind: Kind, name: &str) -> &DynamicObject {
         &self.live[&ObjectKey::new(kind, "shop", name)]
     }

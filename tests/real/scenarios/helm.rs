@@ -404,7 +404,7 @@ async fn live(s: &Scenario, kind: &str) -> Result<Value> {
 }
 
 /// Helm failed, and its message has these words.
-fn refused(said: &Said, words: &[&str]) -> Result<()> {
+pub(super) fn refused(said: &Said, words: &[&str]) -> Result<()> {
     let whole = format!("{}{}", said.out, said.err);
     ensure!(said.code != 0, "Helm succeeded: {whole}");
     for word in words {

@@ -3,8 +3,10 @@
 mod broken;
 mod change;
 mod chart;
+mod colours;
 mod conformance;
 mod crash;
+mod dashboards;
 mod deletion;
 mod faults;
 mod helm;
@@ -137,6 +139,9 @@ pub(crate) static ALL: &[Case] = &[
     case!(21, helm::a_second_release_as_canary_is_refused),
     case!(21, helm::staging_values_release),
     case!(21, helm::production_values_release),
+    case!(21, colours::green_is_tried_and_taken_back_at_once),
+    case!(21, colours::blue_is_kept_and_then_replaced),
+    case!(23, dashboards::every_panel_and_alert_is_answered),
     case!(8, crash::a_killed_controller_comes_back_by_itself, true),
     case!(8, crash::a_crash_at_any_moment_changes_nothing, true),
     case!(14, crash::a_second_controller_takes_over, true),
