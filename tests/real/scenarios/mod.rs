@@ -14,6 +14,7 @@ mod quiet;
 mod release;
 mod service;
 mod size;
+mod stages;
 mod start;
 mod verbs;
 
@@ -141,6 +142,7 @@ pub(crate) static ALL: &[Case] = &[
     case!(21, helm::production_values_release),
     case!(21, colours::green_is_tried_and_taken_back_at_once),
     case!(21, colours::blue_is_kept_and_then_replaced),
+    case!(21, stages::the_pipeline_ships_the_good_and_stops_the_bad),
     case!(23, dashboards::every_panel_and_alert_is_answered),
     case!(8, crash::a_killed_controller_comes_back_by_itself, true),
     case!(8, crash::a_crash_at_any_moment_changes_nothing, true),
