@@ -1,6 +1,6 @@
 //! Leadership: one Lease, held for 15 s at a time; who holds it counts its terms, and nobody writes past the end of his own.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,6 +30,10 @@ pub const NAME: &str = "serin";
 pub struct Leadership {
     until: Arc<Mutex<Option<Instant>>>,
     term: Arc<AtomicI64>,
+    /// The latest term that a status carries, as far as it was later than ours.
+    later: Arc<AtomicI64>,
+    /// There is no election.
+    alone: Arc<AtomicBool>,
     changes: watch::Sender<bool>,
 }
 
@@ -38,6 +42,8 @@ impl Default for Leadership {
         Self {
             until: Arc::default(),
             term: Arc::default(),
+            later: Arc::default(),
+            alone: Arc::default(),
             changes: watch::Sender::new(false),
         }
     }
@@ -59,8 +65,24 @@ impl Leadership {
         self.changes.subscribe()
     }
 
+    /// Somebody has written in this term, which is later than ours. Either he leads now, or the terms are counted anew: the lease was
+    /// deleted, as it is when Serin is removed. The next renewal tells which, and counts on from here if the lease is still ours.
+    pub fn passed(&self, term: i64) {
+        self.later.fetch_max(term, Ordering::SeqCst);
+        if self.alone.load(Ordering::SeqCst) {
+            self.term.fetch_max(term, Ordering::SeqCst);
+        }
+    }
+
+    /// A term of a lease that is ours, behind all that were seen.
+    fn after_all(&self, term: i64) -> i64 {
+        let later = self.later.load(Ordering::SeqCst);
+        if later > term { later + 1 } else { term }
+    }
+
     /// Leads for ever, as the only one (`--leader-elect=false`).
     pub fn alone(&self) {
+        self.alone.store(true, Ordering::SeqCst);
         self.hold(
             Instant::now() + Duration::from_secs(60 * 60 * 24 * 365 * 10),
             0,
@@ -157,7 +179,7 @@ impl Election {
         }
         let term = i64::from(spec.lease_transitions.unwrap_or(0))
             + i64::from(!ours || self.leadership.term().is_none());
-        self.replace(lease, term).await
+        self.replace(lease, self.leadership.after_all(term)).await
     }
 
     fn spec(&self, term: i64) -> LeaseSpec {
@@ -228,5 +250,29 @@ impl Election {
         api.replace(NAME, &PostParams::default(), &lease)
             .await
             .map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_that_is_counted_anew_goes_on_behind_all_terms_that_were_seen() {
+        let leadership = Leadership::default();
+        leadership.passed(7);
+        leadership.passed(5);
+        let terms = [1, 7, 8, 9].map(|term| leadership.after_all(term));
+        assert_eq!(terms, [8, 7, 8, 9]);
+        assert_eq!(leadership.term(), None, "a term is no lease");
+    }
+
+    #[test]
+    fn without_an_election_the_only_one_takes_up_the_last_term() {
+        let leadership = Leadership::default();
+        leadership.alone();
+        assert_eq!(leadership.term(), Some(0));
+        leadership.passed(7);
+        assert_eq!(leadership.term(), Some(7));
     }
 }

@@ -304,12 +304,9 @@ async fn reconcile(
             ..Notebook::default()
         };
     }
-    if canary
-        .status
-        .as_ref()
-        .and_then(|status| status.epoch)
-        .is_some_and(|term| term > epoch)
-    {
+    let written_in = canary.status.as_ref().and_then(|status| status.epoch);
+    if let Some(later) = written_in.filter(|term| *term > epoch) {
+        context.leadership.passed(later);
         return Err(ActError::Stale("a later leader has written".to_owned()));
     }
     let mut view = observe::observe(&canary, &context.shelves, &context.defaults, epoch);

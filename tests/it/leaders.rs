@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serin::sim::store::Key;
+
 use crate::story::door::Door;
 use crate::story::oracle::state::by_serin;
 use crate::story::setting::Setting;
@@ -18,9 +20,12 @@ fn rivals(story: &mut Story) -> [Arc<Door>; 2] {
     })
 }
 
+fn lease() -> Key {
+    Key::new("coordination.k8s.io", "leases", "serin-system", "serin")
+}
+
 fn holder(story: &Story) -> String {
-    let key = serin::sim::store::Key::new("coordination.k8s.io", "leases", "serin-system", "serin");
-    let lease = story.world.api.get(&key);
+    let lease = story.world.api.get(&lease());
     let holder = lease.map(|it| it["spec"]["holderIdentity"].clone());
     holder
         .unwrap_or_default()
@@ -66,6 +71,27 @@ fn a_frozen_leader_that_thaws_changes_nothing() {
         .filter(|(_, wrong)| !wrong.is_empty())
         .collect();
     assert!(wrong.is_empty(), "frozen after so many seconds: {wrong:#?}");
+}
+
+/// A removal takes the lease with it, and the terms are counted anew: lower than that in which the Canary was written last.
+#[test]
+fn a_deleted_lease_stops_no_release() {
+    paused(async {
+        let mut story = Story::new(1, Setting::usual());
+        let doors = rivals(&mut story);
+        story.becomes("Initialized").await;
+        story.quiet(Duration::from_secs(60)).await;
+        let first = usize::from(holder(&story) == "serin-b");
+        doors[first].freeze(true);
+        story.quiet(Duration::from_secs(40)).await;
+        story.ship("2.0.0");
+        story.becomes("Succeeded").await;
+        story.quiet(Duration::from_secs(60)).await;
+        story.delete(&lease());
+        story.ship("3.0.0");
+        story.quiet(Duration::from_secs(600)).await;
+        assert_eq!(story.weights(), [0, 10, 50, 100, 0, 10, 50, 100, 0]);
+    });
 }
 
 #[test]
