@@ -182,8 +182,8 @@ undone_without_controller() {
   controllers 0
   check "serin undo breaks the glass first" "*breaking the glass first*it runs what it ran*" "$("$SERIN_PROGRAM" -n "$NS" undo web 2>&1)"
   check "... and stable is as before, in the same Pods" "1.0|$ids" "$(state)|$(pod_ids)"
+  arm
   controllers 1
-  reset
 }
 idle_without_controller() {
   local before
