@@ -30,7 +30,10 @@ outside() {
   trap take_down EXIT
   trap 'exit 1' INT TERM HUP
   $cluster down >/dev/null 2>&1
-  $cluster up --bare --image "serin:0.1.0=$serin" --image "app:1.0=$app" --image "app:2.0=$app" --image "app:3.0=$app" "$@" || exit 2
+  $cluster up --bare --image "serin:0.1.0=$serin" --image "app:1.0=$app" --image "app:2.0=$app" --image "app:3.0=$app" "$@" || {
+    tail -n 20 "$($cluster path)/kube-apiserver.log"
+    exit 2
+  }
   # In the background: a trap waits for what runs in the foreground.
   $cluster exec "$here/webhook.sh" inside &
   checks=$!
