@@ -30,7 +30,10 @@ outside() {
   trap take_down EXIT
   trap 'exit 1' INT TERM HUP
   $cluster down >/dev/null 2>&1
-  $cluster up --bare --image "serin:0.1.0=$serin" --image "app:1.0=$app" --image "app:2.0=$app" --image "app:3.0=$app" "$@" || exit 2
+  $cluster up --bare --image "serin:0.1.0=$serin" --image "app:1.0=$app" --image "app:2.0=$app" --image "app:3.0=$app" "$@" || {
+    tail -n 20 "$($cluster path)/kube-apiserver.log"
+    exit 2
+  }
   # In the background: a trap waits for what runs in the foreground.
   $cluster exec "$here/webhook.sh" inside &
   checks=$!
@@ -182,8 +185,8 @@ undone_without_controller() {
   controllers 0
   check "serin undo breaks the glass first" "*breaking the glass first*it runs what it ran*" "$("$SERIN_PROGRAM" -n "$NS" undo web 2>&1)"
   check "... and stable is as before, in the same Pods" "1.0|$ids" "$(state)|$(pod_ids)"
+  arm
   controllers 1
-  reset
 }
 idle_without_controller() {
   local before
