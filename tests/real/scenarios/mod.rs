@@ -12,6 +12,7 @@ mod faults;
 mod helm;
 mod quiet;
 mod release;
+mod removal;
 mod service;
 mod size;
 mod stages;
@@ -164,4 +165,11 @@ pub(crate) static ALL: &[Case] = &[
     case!(20, size::a_hundred_canaries_fit_into_40_mib, true),
     case!(11, deletion::serin_comes_and_goes_unnoticed, true),
     case!(22, chart::helm_installs_upgrades_and_removes_serin, true),
+    case!(22, removal::serin_is_not_removed_under_a_canary, true),
+    case!(
+        22,
+        removal::serin_is_removed_by_force_and_traffic_stays,
+        true
+    ),
+    case!(22, removal::serin_is_removed_after_a_rejection, true),
 ];
