@@ -10,6 +10,7 @@ mod dashboards;
 mod deletion;
 mod faults;
 mod helm;
+mod plans;
 mod quiet;
 mod release;
 mod removal;
@@ -144,6 +145,7 @@ pub(crate) static ALL: &[Case] = &[
     case!(21, colours::green_is_tried_and_taken_back_at_once),
     case!(21, colours::blue_is_kept_and_then_replaced),
     case!(21, stages::the_pipeline_ships_the_good_and_stops_the_bad),
+    case!(21, plans::the_plan_of_an_upgrade_is_that_of_its_version),
     case!(23, dashboards::every_panel_and_alert_is_answered),
     case!(8, crash::a_killed_controller_comes_back_by_itself, true),
     case!(8, crash::a_crash_at_any_moment_changes_nothing, true),
