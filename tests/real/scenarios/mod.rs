@@ -18,6 +18,7 @@ mod service;
 mod size;
 mod stages;
 mod start;
+mod uninstall;
 mod verbs;
 
 use std::fmt;
@@ -144,6 +145,14 @@ pub(crate) static ALL: &[Case] = &[
     case!(21, helm::production_values_release),
     case!(21, colours::green_is_tried_and_taken_back_at_once),
     case!(21, colours::blue_is_kept_and_then_replaced),
+    case!(
+        21,
+        uninstall::uninstalled_before_the_verdict_it_leaves_nothing
+    ),
+    case!(
+        21,
+        uninstall::uninstalled_after_the_verdict_it_leaves_nothing
+    ),
     case!(21, stages::the_pipeline_ships_the_good_and_stops_the_bad),
     case!(21, plans::the_plan_of_an_upgrade_is_that_of_its_version),
     case!(23, dashboards::every_panel_and_alert_is_answered),
