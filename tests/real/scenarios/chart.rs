@@ -52,7 +52,7 @@ pub(super) async fn helm_installs_upgrades_and_removes_serin(s: &Scenario) -> Re
     s.no_request_lost(load).map(drop)
 }
 
-async fn helm(s: &Scenario, verb: &str, more: &[&str]) -> Result<Said> {
+pub(super) async fn helm(s: &Scenario, verb: &str, more: &[&str]) -> Result<Said> {
     let chart = s.world.places.root.join("chart/serin");
     let chart = chart.to_string_lossy();
     let server = format!("controller.metricsServer={PROMETHEUS}");
@@ -72,13 +72,13 @@ async fn helm(s: &Scenario, verb: &str, more: &[&str]) -> Result<Said> {
     pipeline::helm(s, &s.world.helm_program(), HOME, &arguments).await
 }
 
-async fn remove(s: &Scenario) -> Result<Said> {
+pub(super) async fn remove(s: &Scenario) -> Result<Said> {
     let arguments = ["uninstall", "serin", "--wait", "--timeout", "150s"];
     pipeline::helm(s, &s.world.helm_program(), HOME, &arguments).await
 }
 
 /// What is not the team's is gone: no policy, no role, no Pod, no mark on the target.
-async fn left(s: &Scenario) -> Result<()> {
+pub(super) async fn left(s: &Scenario) -> Result<()> {
     for (kinds, namespace) in [(OF_THE_CLUSTER, "default"), ("all,secrets,leases", HOME)] {
         let get = ["get", kinds, "-n", namespace, "-o", "name"];
         let said = s.world.kubectl(&get).await?.fine()?;

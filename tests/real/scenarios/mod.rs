@@ -10,12 +10,15 @@ mod dashboards;
 mod deletion;
 mod faults;
 mod helm;
+mod plans;
 mod quiet;
 mod release;
+mod removal;
 mod service;
 mod size;
 mod stages;
 mod start;
+mod uninstall;
 mod verbs;
 
 use std::fmt;
@@ -142,7 +145,16 @@ pub(crate) static ALL: &[Case] = &[
     case!(21, helm::production_values_release),
     case!(21, colours::green_is_tried_and_taken_back_at_once),
     case!(21, colours::blue_is_kept_and_then_replaced),
+    case!(
+        21,
+        uninstall::uninstalled_before_the_verdict_it_leaves_nothing
+    ),
+    case!(
+        21,
+        uninstall::uninstalled_after_the_verdict_it_leaves_nothing
+    ),
     case!(21, stages::the_pipeline_ships_the_good_and_stops_the_bad),
+    case!(21, plans::the_plan_of_an_upgrade_is_that_of_its_version),
     case!(23, dashboards::every_panel_and_alert_is_answered),
     case!(8, crash::a_killed_controller_comes_back_by_itself, true),
     case!(8, crash::a_crash_at_any_moment_changes_nothing, true),
@@ -164,4 +176,11 @@ pub(crate) static ALL: &[Case] = &[
     case!(20, size::a_hundred_canaries_fit_into_40_mib, true),
     case!(11, deletion::serin_comes_and_goes_unnoticed, true),
     case!(22, chart::helm_installs_upgrades_and_removes_serin, true),
+    case!(22, removal::serin_is_not_removed_under_a_canary, true),
+    case!(
+        22,
+        removal::serin_is_removed_by_force_and_traffic_stays,
+        true
+    ),
+    case!(22, removal::serin_is_removed_after_a_rejection, true),
 ];
