@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::crd::status::{GateStatus, Mark, Outcome, Phase, Release};
 use crate::rollout::attempt;
 use crate::rollout::observed::{Answer, Check, Gate, Presence, Target};
+use crate::rollout::phase::HANDSHAKE;
 use crate::rollout::tick::{Asked, Tick};
 
 /// Time between the two dry runs that prove the gate: policies load per API server.
@@ -391,7 +392,31 @@ fn held(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
         tick.say(format!("a candidate is held; {left}"));
         return Ok(());
     }
+    if ahead(tick, target) {
+        tick.say("a candidate is held; the Canary does not name its revision yet");
+        return Ok(());
+    }
     attempt::begin(tick, target)
+}
+
+/// The template came before its Canary, as with Helm, which writes the Deployment first: the plan that is meant for it comes in the
+/// next write. Who never writes one waits as long as the handshake does.
+fn ahead(tick: &mut Tick<'_>, target: &Target) -> bool {
+    let named = tick.spec.revision.is_some() && target.declared.is_some();
+    if !named || target.declared == tick.spec.revision {
+        return false;
+    }
+    let expires = tick
+        .status
+        .handshake_at
+        .get_or_insert(tick.now)
+        .after(HANDSHAKE);
+    if tick.now >= expires {
+        tick.status.handshake_at = None;
+        return false;
+    }
+    tick.wake_at(expires);
+    true
 }
 
 /// The held template is the rejected one, or differs from it in nothing that runs.

@@ -11,7 +11,7 @@ use crate::rollout::{attempt, ending, idle, progress, promotion, request};
 const MOST_PHASES: usize = 8;
 
 /// How long both sides of the handshake may take to name the same revision (GATE).
-const HANDSHAKE: Duration = Duration::from_secs(60);
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(60);
 
 /// Takes the tick through requests, handshake and phases, until nothing follows.
 pub(crate) fn run(tick: &mut Tick<'_>) -> Asked<()> {

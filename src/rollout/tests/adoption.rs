@@ -38,6 +38,31 @@ fn the_handshake_ends_after_a_minute() {
     assert_eq!(model.status().observed_generation, Some(2));
 }
 
+/// Helm writes the Deployment first, and its Canary with the plan for it a moment later, or never.
+#[test]
+fn a_plan_that_comes_behind_its_version_counts() {
+    for late in [Some(2), None] {
+        let mut model = Model::adopted(&fast());
+        model.edit(|spec| spec.revision = Some("hash-1".to_owned()));
+        model.target().declared = Some("hash-1".to_owned());
+        model.run_for(Duration::from_secs(5));
+        model.ship("v2");
+        model.target().declared = Some("hash-2".to_owned());
+        model.run_for(Duration::from_secs(late.unwrap_or(50)));
+        assert!(!model.did("Place"), "{late:?}: {:#?}", model.trace);
+        if late.is_some() {
+            model.edit(|spec| {
+                spec.revision = Some("hash-2".to_owned());
+                spec.analysis.step_weights = vec![100];
+            });
+        }
+        model.run_for(Duration::from_secs(15));
+        let steps = model.status().plan.len();
+        assert_eq!(steps == 1, late.is_some(), "{late:?}: {steps} steps");
+        assert!(model.did("Place"), "{late:?}: {:#?}", model.trace);
+    }
+}
+
 #[test]
 fn a_cache_behind_the_live_target_is_not_believed() {
     let mut model = Model::adopted(&fast());
