@@ -177,6 +177,7 @@ PROCESS = [
         GROWS,
     ),
     ("serin_watch_restarts_total", ['resource="pods"'], GROWS),
+    ("serin_webhook_reviews_total", ['webhook="hold",result="changed"'], GROWS),
     ("serin_route_writes_total", ['provider="gatewayapi:v1",result="done"'], GROWS),
     ("serin_route_resets_total", ['provider="gatewayapi:v1"'], GROWS),
     ("serin_provider_requests_total", ['type="prometheus",result="answered"'], GROWS),
