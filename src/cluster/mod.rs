@@ -4,6 +4,7 @@ mod events;
 mod raw;
 mod shelf;
 mod shelves;
+mod told;
 mod watch;
 pub mod webhook;
 mod write;
@@ -17,6 +18,7 @@ use serde_json::json;
 
 pub use crate::cluster::shelf::{Place, Shelf};
 pub use crate::cluster::shelves::Shelves;
+pub use crate::cluster::told::Hear;
 pub use crate::cluster::watch::{Changed, Watches};
 pub use crate::cluster::write::Written;
 use crate::crd::canary::Canary;
@@ -104,6 +106,16 @@ impl Cluster {
             client: connect()?,
             connect: Arc::new(connect),
         })
+    }
+
+    /// The same door, where every answer is told.
+    #[must_use]
+    pub fn telling(self, hear: Hear) -> Self {
+        let Self { client, connect } = self;
+        Self {
+            client: told::telling(client, Arc::clone(&hear)),
+            connect: Arc::new(move || Ok(told::telling(connect()?, Arc::clone(&hear)))),
+        }
     }
 
     /// The client itself, for watches and the lease.

@@ -114,6 +114,9 @@ impl Controller {
     /// Sets a controller up; nothing runs yet.
     #[must_use]
     pub fn new(cluster: Cluster, http: Http, telemetry: Telemetry, settings: Settings) -> Self {
+        let heard = telemetry.clone();
+        let hear = move |verb: &str, resource: &str, code| heard.api_request(verb, resource, code);
+        let cluster = cluster.telling(Arc::new(hear));
         let shelves = Arc::new(Shelves::default());
         // Unbounded: a change that is not told would be lost; each is a few words, and the receiver only files them.
         let (sender, changes) = mpsc::unbounded_channel();

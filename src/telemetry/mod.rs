@@ -96,7 +96,7 @@ impl Telemetry {
         observe(&self.0.run_seconds, &labels[..1], seconds);
     }
 
-    /// A request to the API server was answered with this status code.
+    /// A request to the API server was answered with this status code; 0: there was no answer.
     pub fn api_request(&self, verb: &str, resource: &str, code: u16) {
         let code = code.to_string();
         let labels = [("verb", verb), ("resource", resource), ("code", &code)];
