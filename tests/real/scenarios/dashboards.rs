@@ -16,11 +16,15 @@ use crate::scenario::{RELEASE, Scenario};
 const BOARDS: [&str; 3] = ["fleet", "release", "controller"];
 
 /// Panels that may show nothing after two releases, with the reason.
-static MAY_BE_EMPTY: [(&str, &str); 4] = [
+static MAY_BE_EMPTY: [(&str, &str); 5] = [
     // A quantile of growth: the first release of its outcome has nothing to have grown from.
     ("fleet, Length of a release", "one release of each outcome"),
     ("release, Until the deadline", "no release is under way"),
     ("controller, Refused requests", "none was"),
+    (
+        "controller, Writes that the webhook was asked about",
+        "the gate is policies here",
+    ),
     // The API server ends a watch after some minutes.
     ("controller, Watches that began again", "none did"),
 ];
