@@ -72,9 +72,12 @@ async fn at_once(
     for case in cases {
         let (world, places) = (Arc::clone(world), Arc::clone(&places));
         let case: &'static Case = case;
+        // Waited for here, and not in the task, so that they begin in the order of the table.
+        let place = places.acquire_owned().await;
         running.spawn(async move {
-            let _place = places.acquire().await;
-            one(&world, case, round).await
+            let outcome = one(&world, case, round).await;
+            drop(place);
+            outcome
         });
     }
     running.join_all().await

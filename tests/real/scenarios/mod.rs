@@ -73,7 +73,15 @@ macro_rules! case {
 
 /// All scenarios, in the order in which they run.
 pub(crate) static ALL: &[Case] = &[
-    // First, since it takes the longest: so it does not stand alone at the end.
+    // First those that take two minutes and more, so that none of them stands alone at the end.
+    case!(21, stages::the_pipeline_ships_the_good_and_stops_the_bad),
+    case!(12, service::a_person_switches_there_and_back),
+    case!(
+        21,
+        uninstall::uninstalled_before_the_verdict_it_leaves_nothing
+    ),
+    case!(21, colours::blue_is_kept_and_then_replaced),
+    case!(21, helm::a_killed_runner_is_recovered),
     case!(15, conformance::the_gate_holds_beside_a_running_serin),
     case!(0, release::a_rollout_without_serin_loses_nothing),
     case!(1, release::a_good_release_is_promoted),
@@ -107,7 +115,6 @@ pub(crate) static ALL: &[Case] = &[
         deletion::deleted_with_policy_hold_it_leaves_the_target_paused
     ),
     case!(10, deletion::deleted_after_its_target_it_ends_too),
-    case!(12, service::a_person_switches_there_and_back),
     case!(13, broken::every_broken_canary_is_refused_by_name),
     case!(16, quiet::an_equal_release_without_requests_is_promoted),
     case!(
@@ -135,7 +142,6 @@ pub(crate) static ALL: &[Case] = &[
     case!(21, helm::helm_rolls_back_at_once),
     case!(21, helm::helm_3_waits_by_a_hook),
     case!(21, helm::an_abort_frees_helm),
-    case!(21, helm::a_killed_runner_is_recovered),
     case!(21, helm::an_uninstalled_application_leaves_nothing),
     case!(21, helm::a_release_without_a_canary_goes_out_directly),
     case!(21, helm::values_alone_are_a_canary),
@@ -144,16 +150,10 @@ pub(crate) static ALL: &[Case] = &[
     case!(21, helm::staging_values_release),
     case!(21, helm::production_values_release),
     case!(21, colours::green_is_tried_and_taken_back_at_once),
-    case!(21, colours::blue_is_kept_and_then_replaced),
-    case!(
-        21,
-        uninstall::uninstalled_before_the_verdict_it_leaves_nothing
-    ),
     case!(
         21,
         uninstall::uninstalled_after_the_verdict_it_leaves_nothing
     ),
-    case!(21, stages::the_pipeline_ships_the_good_and_stops_the_bad),
     case!(21, plans::the_plan_of_an_upgrade_is_that_of_its_version),
     case!(23, dashboards::every_panel_and_alert_is_answered),
     case!(8, crash::a_killed_controller_comes_back_by_itself, true),
@@ -177,10 +177,11 @@ pub(crate) static ALL: &[Case] = &[
     case!(11, deletion::serin_comes_and_goes_unnoticed, true),
     case!(22, chart::helm_installs_upgrades_and_removes_serin, true),
     case!(22, removal::serin_is_not_removed_under_a_canary, true),
+    case!(22, removal::serin_is_removed_after_a_rejection, true),
+    // Last: its canary stays where it is, and whoever removes Serin after it would be refused.
     case!(
         22,
         removal::serin_is_removed_by_force_and_traffic_stays,
         true
     ),
-    case!(22, removal::serin_is_removed_after_a_rejection, true),
 ];
