@@ -263,6 +263,8 @@ fn users_of_a_bad_release_are_told_why() {
         let story = Story::adopted(1, Setting::usual()).await;
         story.ship("2.0.0-errors20");
         story.becomes("Failed").await;
+        // The target is told right behind the status.
+        story.quiet(Duration::from_secs(1)).await;
         story
     });
     let message = story.canary()["status"]["message"].to_string();
