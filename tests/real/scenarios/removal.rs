@@ -128,7 +128,23 @@ async fn put_back(s: &Scenario) -> Result<()> {
     s.main_runs("1.0.0").await
 }
 
+/// Waits until the Canaries of the scenarios before are gone: one that still ends is in the way of a removal, and rightly so.
+async fn alone(s: &Scenario) -> Result<()> {
+    let where_any = "jsonpath={.items[*].metadata.namespace}";
+    let mut left = String::new();
+    for _ in 0..120 {
+        let all = ["get", "canaries", "-A", "-o", where_any];
+        left = s.kubectl(&all).await?.fine()?;
+        if left.split_whitespace().all(|home| home == s.namespace) {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    anyhow::bail!("Canaries of other scenarios are still there: {left}")
+}
+
 async fn adopt(s: &Scenario, replicas: i32, analysis: &serde_json::Value) -> Result<()> {
+    alone(s).await?;
     s.apply(&objects::route(ROUTE, &s.host())).await?;
     let canary = objects::canary_of_route(ROUTE, analysis);
     s.adopt_as("1.0.0", replicas, &canary).await
