@@ -117,18 +117,14 @@ impl Certificates {
     /// What API servers are to trust, in PEM.
     #[must_use]
     pub fn trusted(&self) -> String {
-        let all = [&self.serving, &self.next, &self.previous];
-        let all = all.into_iter().flatten();
-        all.map(|pair| pair.certificate.as_str()).collect()
+        let pairs = self.pairs();
+        pairs.map(|(_, pair)| pair.certificate.as_str()).collect()
     }
 
     /// As the data of a Secret.
     #[must_use]
     pub fn data(&self) -> BTreeMap<String, String> {
-        let places = self.places();
-        places
-            .into_iter()
-            .filter_map(|(place, pair)| Some((place, pair.as_ref()?)))
+        self.pairs()
             .flat_map(|(place, pair)| {
                 [
                     (format!("{place}.crt"), pair.certificate.clone()),
@@ -159,12 +155,15 @@ impl Certificates {
         }
     }
 
-    fn places(&self) -> [(&'static str, &Option<Pair>); 3] {
-        [
+    /// Those that are there, under the names that they have in the Secret.
+    fn pairs(&self) -> impl Iterator<Item = (&'static str, &Pair)> {
+        let places = [
             ("tls", &self.serving),
             ("next", &self.next),
             ("previous", &self.previous),
-        ]
+        ];
+        let there = places.into_iter();
+        there.filter_map(|(place, pair)| Some((place, pair.as_ref()?)))
     }
 }
 

@@ -137,17 +137,15 @@ async fn reply(address: std::net::SocketAddr, trusted: &[&Pair]) -> Result<Strin
         .to_owned())
 }
 
+/// A certificate of the webhook.
+fn pair() -> Pair {
+    let (names, now) = ([NAME.to_owned()], Clock::System.now());
+    make(&names, now, Duration::from_secs(60)).unwrap()
+}
+
 #[tokio::test]
 async fn certificates_change_while_it_serves() {
-    let new = || {
-        make(
-            &[NAME.to_owned()],
-            Clock::System.now(),
-            Duration::from_secs(60),
-        )
-        .unwrap()
-    };
-    let (one, two) = (new(), new());
+    let (one, two) = (pair(), pair());
     let served = Served::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -186,15 +184,7 @@ async fn certificates_change_while_it_serves() {
 
 #[test]
 fn a_key_of_another_certificate_is_refused() {
-    let new = || {
-        make(
-            &[NAME.to_owned()],
-            Clock::System.now(),
-            Duration::from_secs(60),
-        )
-        .unwrap()
-    };
-    let (mut one, two) = (new(), new());
+    let (mut one, two) = (pair(), pair());
     one.key = two.key;
     let served = Served::default();
     assert!(served.set(&one).is_err());
