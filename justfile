@@ -47,9 +47,10 @@ bench *args:
     @cargo build --locked --release --quiet --bin serin --example bench
     @target/release/examples/bench "$@"
 
-# Ten thousand releases with everything that can happen, each from its seed
-seeds count="10000":
-    @SEEDS={{count}} cargo test --locked --release --test it seeds_come -- --nocapture
+# Ten thousand stories told to the core, and releases on the embedded cluster with everything that can happen, each from its seed
+seeds stories="10000" releases="300":
+    @STORIES={{stories}} cargo test --locked --release --lib stories -- --nocapture
+    @SEEDS={{releases}} cargo test --locked --release --test it seeds_come -- --nocapture
 
 # A crash before and after every write of every tale, with a fresh and with a late view
 crashes:

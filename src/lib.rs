@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod controller;
 pub mod crd;
 pub mod digest;
+pub mod hooks;
 pub mod http_client;
 pub mod metrics;
 pub mod objects;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,6 +52,9 @@ struct Tally {
     writes: u64,
     asked: BTreeMap<(String, String), Timestamp>,
     reactions: Vec<Duration>,
+    exposed: BTreeMap<(String, String), Timestamp>,
+    /// From the first share of an application's last version to none.
+    exposures: BTreeMap<(String, String), Duration>,
 }
 
 impl Tally {
@@ -59,10 +63,20 @@ impl Tally {
         self.writes += u64::from(by_serin(event));
         if event.key.plural == "canaries" && !by_serin(event) && asks(event) {
             self.asked.insert(place, event.signed.at);
-        } else if event.key.plural == "httproutes" && by_serin(event) && is_zero(event) {
-            let asked = self.asked.remove(&place);
-            let took = asked.map(|at| event.signed.at.duration_since(at).unsigned_abs());
-            self.reactions.extend(took);
+        } else if event.key.plural == "httproutes" && by_serin(event) {
+            self.routed(place, event);
+        }
+    }
+
+    fn routed(&mut self, place: (String, String), event: &Event) {
+        let since = |at: Timestamp| event.signed.at.duration_since(at).unsigned_abs();
+        if !is_zero(event) {
+            self.exposed.entry(place).or_insert(event.signed.at);
+            return;
+        }
+        self.reactions.extend(self.asked.remove(&place).map(since));
+        if let Some(exposed) = self.exposed.remove(&place) {
+            self.exposures.insert(place, since(exposed));
         }
     }
 }
@@ -218,14 +232,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// Ships a new version of the first applications.
-    pub(crate) fn ship(&self, active: usize) -> Result<()> {
-        for number in 0..active {
+    /// Ships a new version of some applications.
+    pub(crate) fn ship(&self, numbers: Range<usize>, image: &str) -> Result<()> {
+        for number in numbers {
             self.edit(&key("apps", "deployments", number), |target| {
-                target["spec"]["template"]["spec"]["containers"][0]["image"] = json!("app:2.0.0");
+                target["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
             })?;
         }
         Ok(())
+    }
+
+    /// How long each of these applications led users to its last version, which was rejected.
+    pub(crate) fn exposures(&self, numbers: Range<usize>) -> Vec<Duration> {
+        let tally = locked(&self.tally);
+        let places = numbers.map(|number| {
+            let Name { namespace, name } = name(number);
+            (namespace, name)
+        });
+        places
+            .filter_map(|place| tally.exposures.get(&place).copied())
+            .collect()
     }
 
     /// Aborts the first releases, one after the other; how long each took until weight 0 was written.
@@ -240,6 +266,16 @@ impl Cluster {
         self.wait("every abort was followed", patience, enough)
             .await?;
         Ok(locked(&self.tally).reactions.clone())
+    }
+
+    /// Changes what lists show of an application's Canary; the words by which a reader knows it.
+    pub(crate) fn change(&self, number: usize) -> Result<String> {
+        let words = format!("change-{number}");
+        let label = json!(words);
+        self.edit(&key("serin.dev", "canaries", number), |canary| {
+            canary["metadata"]["labels"]["bench"] = label;
+        })?;
+        Ok(words)
     }
 
     fn edit(&self, key: &Key, change: impl FnOnce(&mut Value)) -> Result<()> {

@@ -19,6 +19,8 @@ pub(crate) struct Places {
 /// A controller that runs.
 pub(crate) struct Controller {
     child: Child,
+    /// Its server's, on this machine.
+    pub(crate) port: u16,
     /// From the start of the process until it is ready.
     pub(crate) started_in: Duration,
 }
@@ -37,7 +39,12 @@ impl Controller {
             .port();
         let began = Instant::now();
         let child = Command::new(binary()?)
-            .args(["controller", "--leader-elect=false", "--log-level=error"])
+            .args([
+                "controller",
+                "--leader-elect=false",
+                "--log-level=error",
+                "--anonymous-reads",
+            ])
             .arg(format!("--listen=127.0.0.1:{port}"))
             .arg(format!("--metrics-server={}", places.prometheus))
             .arg("--kubeconfig")
@@ -54,12 +61,29 @@ impl Controller {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let started_in = began.elapsed();
-        Ok(Self { child, started_in })
+        Ok(Self {
+            child,
+            port,
+            started_in,
+        })
     }
 
     /// Ends it.
     pub(crate) async fn stop(&mut self) {
         drop(self.child.kill().await);
+    }
+
+    /// Reads that it asked the API server for so far; watches, and what renews them, do not count.
+    pub(crate) async fn reads(&self) -> Result<u64> {
+        let metrics = page(self.port, "/metrics")
+            .await
+            .context("read the metrics")?;
+        let lines = metrics.lines();
+        let gets = lines.filter(|line| {
+            line.starts_with("serin_api_requests_total{") && line.contains("verb=\"get\"")
+        });
+        let counts = gets.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(counts.sum::<f64>() as u64)
     }
 
     /// Time on a processor so far.
@@ -107,12 +131,16 @@ fn binary() -> Result<PathBuf> {
 }
 
 async fn is_ready(port: u16) -> bool {
-    let asked = async {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-        stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await?;
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).await?;
-        Ok::<_, std::io::Error>(reply.starts_with("HTTP/1.") && reply.contains(" 200 "))
-    };
-    asked.await.unwrap_or(false)
+    let reply = page(port, "/readyz").await.unwrap_or_default();
+    reply.starts_with("HTTP/1.") && reply.contains(" 200 ")
+}
+
+/// A page of the controller's server, with the head of the reply.
+async fn page(port: u16, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await?;
+    Ok(reply)
 }

@@ -5,11 +5,13 @@
 //! ```
 //!
 //! It makes so many applications of one Pod, each with a Canary, starts the controller, waits until all are adopted, and measures an
-//! idle half minute; ships a new version of some of them at once, follows them to the middle of their plan, aborts a part, and sees the
-//! rest promoted; and starts the controller once more with everything there. The last thing printed is a table for the README.
+//! idle half minute, and how soon 200 readers of events hear of a change; ships a new version of some of them at once, of which a part
+//! is bad, aborts another part at the first weight, and sees the rest promoted; and starts the controller once more with everything
+//! there. The last thing printed is a table for the README.
 
 mod cluster;
 mod controller;
+mod readers;
 mod report;
 
 use std::process::ExitCode;
@@ -34,6 +36,9 @@ struct Args {
     /// Of those so many are aborted at 10 %.
     #[arg(long, default_value_t = 50)]
     aborted: usize,
+    /// Of those so many get a version of which half the replies are errors.
+    #[arg(long, default_value_t = 20)]
+    bad: usize,
     /// Seconds of rest that are measured.
     #[arg(long, default_value_t = 30)]
     idle: u64,
@@ -47,7 +52,10 @@ async fn run(args: &Args) -> Result<Report> {
         args.active <= args.canaries,
         "--active is at most --canaries"
     );
-    ensure!(args.aborted <= args.active, "--aborted is at most --active");
+    ensure!(
+        args.aborted + args.bad <= args.active,
+        "--aborted and --bad together are at most --active"
+    );
     let mut report = Report::new(args.canaries, args.active);
     let cluster = Cluster::start(args.canaries, args.active).await?;
     cluster
@@ -66,6 +74,7 @@ async fn run(args: &Args) -> Result<Report> {
     );
 
     idle(args, &cluster, &controller, &mut report).await?;
+    readers::measure(&cluster, &controller, &mut report).await?;
     active(args, &cluster, &controller, &mut report).await?;
     controller.stop().await;
     let controller = Controller::start(&cluster.places()).await?;
@@ -106,43 +115,54 @@ async fn active(
     report: &mut Report,
 ) -> Result<()> {
     let (cpu, kept, began) = (controller.cpu()?, cluster.kept(), cluster.now());
-    cluster.ship(args.active)?;
+    let reads = controller.reads().await?;
+    let good = args.active - args.bad;
+    let bad = good..args.active;
+    cluster.ship(0..good, "app:2.0.0")?;
+    cluster.ship(bad.clone(), "app:2.0.0-errors50")?;
+    let reached = |it: &Cluster| it.at_weight(10) + it.phase("Failed") >= args.active;
+    cluster.wait("all stand at 10 %", PATIENCE, reached).await?;
+    let aborts = cluster.abort(args.aborted, PATIENCE).await?;
+    report.row("abort to weight 0 written", percentiles(&aborts));
+    let ended = |it: &Cluster| {
+        it.phase("Succeeded") >= good - args.aborted
+            && it.phase("Failed") >= args.aborted + args.bad
+    };
     cluster
-        .wait("all stand at 10 %", PATIENCE, |it| {
-            it.at_weight(10) >= args.active
-        })
-        .await?;
-    let reactions = cluster.abort(args.aborted, PATIENCE).await?;
-    report.row(
-        "abort to weight 0 written",
-        format!(
-            "p50 {:.0} ms, p99 {:.0} ms",
-            percentile(&reactions, 50),
-            percentile(&reactions, 99)
-        ),
-    );
-    let promoted = args.active - args.aborted;
-    cluster
-        .wait("the others are promoted", PATIENCE, |it| {
-            it.phase("Succeeded") >= promoted
-        })
+        .wait(
+            "the good ones are promoted, and the others rejected",
+            PATIENCE,
+            ended,
+        )
         .await?;
     let took = cluster.seconds_since(began);
     let Kept { writes, questions } = cluster.kept().since(&kept);
+    let reads = controller.reads().await? - reads;
     let load = (controller.cpu()? - cpu).as_secs_f64() / took * 1000.0;
     let each = |count: u64| count as f64 / args.active as f64;
-    report.row("all steps, promoted or aborted", format!("{took:.0} s"));
-    report.row("active: processor", format!("{load:.0} millicores"));
     report.row(
-        "active: resident memory",
-        format!("{:.0} MiB", controller.memory()?),
+        "half the replies are errors: first share to weight 0 written",
+        percentiles(&cluster.exposures(bad)),
     );
-    report.row("writes of a whole release", format!("{:.1}", each(writes)));
+    report.row("all steps, promoted or rejected", format!("{took:.0} s"));
     report.row(
-        "metric requests of a whole release",
-        format!("{:.1}", each(questions)),
+        "active: processor, resident memory",
+        format!("{load:.0} millicores, {:.0} MiB", controller.memory()?),
+    );
+    report.row(
+        "writes, reads of a whole release",
+        format!("{:.1}, {:.1}", each(writes), each(reads)),
+    );
+    report.row(
+        "metric requests a minute",
+        format!("{:.0}", questions as f64 / took * 60.0),
     );
     Ok(())
+}
+
+fn percentiles(times: &[Duration]) -> String {
+    let [p50, p99] = [50, 99].map(|percent| percentile(times, percent));
+    format!("p50 {p50:.0} ms, p99 {p99:.0} ms")
 }
 
 #[tokio::main]

@@ -19,6 +19,8 @@ use crate::sim::admission::review::{Operation, Review};
 use crate::sim::store::{Key, Store};
 
 const USER: &str = "olga";
+/// The account that is believed when it says for whom it writes.
+const SERIN: &str = "system:serviceaccount:serin-system:serin";
 
 static GATE: LazyLock<Mutex<Policies>> = LazyLock::new(|| policies("deploy/gate.yaml"));
 static REQUESTS: LazyLock<Mutex<Policies>> = LazyLock::new(|| policies("deploy/requests.yaml"));
@@ -52,8 +54,18 @@ fn stored(objects: impl IntoIterator<Item = Value>) -> Mutex<Policies> {
 fn by_policy(
     policies: &Mutex<Policies>,
     key: &Key,
-    (old, new): (&Value, &Value),
+    change: (&Value, &Value),
     manager: &str,
+) -> Value {
+    by_policy_of(policies, key, change, (USER, manager))
+}
+
+/// The same of a write of this user.
+fn by_policy_of(
+    policies: &Mutex<Policies>,
+    key: &Key,
+    (old, new): (&Value, &Value),
+    (user, manager): (&str, &str),
 ) -> Value {
     let canary = key.plural == "canaries";
     let review = Review {
@@ -66,7 +78,7 @@ fn by_policy(
         version: if canary { "v1beta1" } else { "v1" },
         kind: if canary { "Canary" } else { "Deployment" },
         subresource: "",
-        user: USER,
+        user,
         groups: &[],
         manager,
         dry_run: false,
@@ -81,14 +93,24 @@ fn by_policy(
 /// What the webhook makes of it, called as often as an API server might.
 fn by_webhook(
     judge: fn(&Request) -> Vec<Value>,
-    (old, new): (&Value, &Value),
+    change: (&Value, &Value),
     manager: &str,
+    calls: usize,
+) -> Value {
+    by_webhook_of(judge, change, (USER, manager), calls)
+}
+
+/// The same of a write of this user.
+fn by_webhook_of(
+    judge: impl Fn(&Request) -> Vec<Value>,
+    (old, new): (&Value, &Value),
+    (user, manager): (&str, &str),
     calls: usize,
 ) -> Value {
     let mut object = new.clone();
     for _ in 0..calls {
         let question = json!({
-            "uid": "1", "userInfo": {"username": USER}, "object": object, "oldObject": old,
+            "uid": "1", "userInfo": {"username": user}, "object": object, "oldObject": old,
             "options": if manager.is_empty() { json!({}) } else { json!({"fieldManager": manager}) },
         });
         let request: Request = serde_json::from_value(question).unwrap();
@@ -182,6 +204,7 @@ proptest! {
     fn the_webhook_stamps_what_the_policy_stamps(
         asked in maybe(&["abort", "promote"]), by in maybe(&["ed", USER]),
         was_asked in maybe(&["abort", "promote"]), was_by in maybe(&["ed", USER]), new in any::<bool>(),
+        user in prop_oneof![Just(USER), Just(SERIN)], calls in 1..3_usize,
     ) {
         let canary = |asked: Option<&str>, by: Option<&str>| {
             let mut object = json!({"apiVersion": "serin.dev/v1beta1", "kind": "Canary", "metadata": {"name": "web", "namespace": "apps"}});
@@ -195,13 +218,43 @@ proptest! {
         let old = if new { Value::Null } else { canary(was_asked, was_by) };
         let object = canary(asked, by);
         let key = Key::new("serin.dev", "canaries", "apps", "web");
-        let expected = by_policy(&REQUESTS, &key, (&old, &object), "");
-        let changed = by_webhook(stamp, (&old, &object), "", 1);
+        let expected = by_policy_of(&REQUESTS, &key, (&old, &object), (user, ""));
+        let judge = |request: &Request| stamp(request, Some(SERIN));
+        let changed = by_webhook_of(judge, (&old, &object), (user, ""), calls);
         prop_assert_eq!(&changed, &expected);
         // Nobody can leave an author without a request behind.
         prop_assume!(new || was_asked.is_some() || was_by.is_none());
         let asked = by_policy(&STAMPED, &key, (&old, &object), "")["asked"] == true;
         prop_assert!(asked || changed == object, "nobody asks the webhook about a write that it would change");
+    }
+}
+
+/// The one exception to what the API server says of a writer: Serin's own account has asked it who somebody is.
+#[test]
+fn serin_alone_says_for_whom_it_writes() {
+    let key = Key::new("serin.dev", "canaries", "apps", "web");
+    let canary = |notes: Value| json!({"apiVersion": "serin.dev/v1beta1", "kind": "Canary", "metadata": {"name": "web", "namespace": "apps", "annotations": notes}});
+    let old = canary(json!({"a": "1"}));
+    let new = canary(json!({"serin.dev/request": "abort", "serin.dev/requested-by": "ada"}));
+    let bare = canary(json!({"serin.dev/request": "abort"}));
+    let near = "system:serviceaccount:apps:serin";
+    for (user, new, expected) in [
+        (SERIN, &new, "ada"),
+        (SERIN, &bare, SERIN),
+        (USER, &new, USER),
+        (near, &new, near),
+        ("", &new, ""),
+    ] {
+        let stamped = by_policy_of(&REQUESTS, &key, (&old, new), (user, ""));
+        let by = &stamped["metadata"]["annotations"]["serin.dev/requested-by"];
+        assert_eq!(by, expected, "{user}");
+        for own in [Some(SERIN), None] {
+            let judge = |request: &Request| stamp(request, own);
+            let stamped = by_webhook_of(judge, (&old, new), (user, ""), 1);
+            let by = &stamped["metadata"]["annotations"]["serin.dev/requested-by"];
+            let expected = if own.is_none() { user } else { expected };
+            assert_eq!(by, expected, "{user} while Serin's account is {own:?}");
+        }
     }
 }
 

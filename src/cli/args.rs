@@ -7,6 +7,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::cli::controller::ControllerArgs;
 use crate::cli::demo::DemoArgs;
+use crate::cli::lint::LintArgs;
+use crate::cli::migrate::MigrateArgs;
 use crate::cli::simulate::SimulateArgs;
 
 /// Brings a new version into service step by step, and takes it out again when it does worse.
@@ -47,7 +49,7 @@ pub struct ClusterArgs {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller
-    Controller(ControllerArgs),
+    Controller(Box<ControllerArgs>),
     /// Watch canaries succeed and fail in a minute, without a cluster
     Demo(DemoArgs),
     /// Print the custom resource definitions
@@ -79,11 +81,17 @@ pub enum Command {
     /// Take gates and finalizers off, before Serin is uninstalled
     Disarm(DisarmArgs),
     /// List finished releases
-    History(NameArgs),
+    History(TellArgs),
     /// Say what is in the way of a release, and what to try
-    Diagnose(NameArgs),
+    Diagnose(TellArgs),
+    /// Try what releases need of the cluster, and say how to mend what is missing
+    Doctor(DoctorArgs),
     /// Play a release of a Canary from files against a scenario, in virtual time and without a cluster
     Simulate(SimulateArgs),
+    /// Say what is wrong with Canaries and MetricTemplates in files, without a cluster
+    Lint(LintArgs),
+    /// Turn manifests of Flagger and Argo Rollouts into Serin's
+    Migrate(MigrateArgs),
     /// Print a completion script for a shell
     Completion(CompletionArgs),
     /// Print the version
@@ -109,6 +117,14 @@ pub struct GetArgs {
     pub watch: bool,
 }
 
+impl GetArgs {
+    /// Whether a table is wanted.
+    #[must_use]
+    pub fn is_table(&self) -> bool {
+        matches!(self.output, Output::Table | Output::Wide)
+    }
+}
+
 /// Form of a listing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -125,6 +141,18 @@ pub enum Output {
     Name,
 }
 
+/// Form of what is said of one Canary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people
+    #[default]
+    Text,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
 /// `serin status`
 #[derive(Debug, ClapArgs)]
 pub struct StatusArgs {
@@ -133,6 +161,9 @@ pub struct StatusArgs {
     /// Go on until the release ends
     #[arg(short, long)]
     pub watch: bool,
+    /// Form of the output: a tree, or the Canary as it is
+    #[arg(short, long, value_enum, default_value_t, conflicts_with = "watch")]
+    pub output: Form,
 }
 
 /// `serin wait`
@@ -204,6 +235,16 @@ pub struct NameArgs {
     pub name: String,
 }
 
+/// A name, and how to tell of it.
+#[derive(Debug, ClapArgs)]
+pub struct TellArgs {
+    /// Name of the Canary, or of its target
+    pub name: String,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Form,
+}
+
 /// `serin disarm`
 #[derive(Debug, ClapArgs)]
 pub struct DisarmArgs {
@@ -216,9 +257,45 @@ pub struct DisarmArgs {
     /// Also while a canary or the controller runs
     #[arg(long)]
     pub force: bool,
+    /// Wait so long, for instance 2m, until the controller has stopped: its lease is left alone for half a minute. Whatever is armed
+    /// again after that is disarmed once more
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub wait_stopped: Option<Duration>,
+    /// The Helm release, as NAMESPACE/NAME, whose removal this is a part of: what is said then names Helm's commands
+    #[arg(long, hide = true)]
+    pub helm_release: Option<String>,
     /// Namespace of the controller, whose lease tells whether it runs
     #[arg(long, env = "SERIN_LEASE_NAMESPACE", default_value = "serin-system")]
     pub lease_namespace: String,
+}
+
+/// `serin doctor`
+#[derive(Debug, ClapArgs)]
+pub struct DoctorArgs {
+    /// Names of Canaries, or of their targets; by default all of the namespace
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// In all namespaces
+    #[arg(short = 'A', long, conflicts_with = "names")]
+    pub all_namespaces: bool,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Report,
+    /// Namespace of the controller
+    #[arg(long, env = "SERIN_LEASE_NAMESPACE", default_value = "serin-system")]
+    pub lease_namespace: String,
+}
+
+/// Form of what was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// Lines for people
+    #[default]
+    Table,
+    /// One JSON object
+    Json,
+    /// The same as YAML
+    Yaml,
 }
 
 /// `serin completion`

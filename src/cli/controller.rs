@@ -11,14 +11,18 @@ use kube::Config;
 use tokio::net::TcpListener;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
+use crate::cli::api::{self, Doors};
+use crate::cli::tls::{Files, Following, TlsArgs};
 use crate::cli::webhook::{self, Webhook, WebhookArgs};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::controller::{Controller, Defaults};
 use crate::crd::names::PROVIDERS;
 use crate::http_client::Http;
+use crate::http_client::guard::{self, Guard};
 use crate::server;
 use crate::server::health::Health;
 use crate::telemetry::Telemetry;
@@ -33,12 +37,31 @@ pub struct ControllerArgs {
     /// Prometheus server of Canaries that name none
     #[arg(long, env = "SERIN_METRICS_SERVER", value_name = "URL")]
     pub metrics_server: Option<http::Uri>,
+    /// Hosts of metrics servers and hooks that are asked wherever they are, and quoted: HOST or HOST:PORT, may be repeated
+    #[arg(
+        long,
+        env = "SERIN_TRUSTED_HOSTS",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    pub trusted_hosts: Vec<String>,
     /// Address of probes, metrics and API
     #[arg(long, env = "SERIN_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
-    /// Let everybody who reaches that address read Canaries there
+    /// Let everybody who reaches that address read Canaries there; else their tokens are asked for
     #[arg(long, env = "SERIN_ANONYMOUS_READS")]
     pub anonymous_reads: bool,
+    /// Whom tokens have to be meant for; may be repeated; by default the API server
+    #[arg(
+        long,
+        env = "SERIN_API_AUDIENCE",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub api_audience: Vec<String>,
+    /// TLS of that address.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// The gate as a webhook.
     #[command(flatten)]
     pub webhook: WebhookArgs,
@@ -70,12 +93,16 @@ pub struct Settings {
     pub provider: String,
     /// Prometheus server of Canaries that name none.
     pub metrics_server: Option<String>,
+    /// Where requests may go.
+    pub guard: Guard,
     /// The only namespace that is watched; `None`: all.
     pub namespace: Option<String>,
     /// Address of probes, metrics and API.
     pub listen: SocketAddr,
-    /// Everybody who reaches that address may read Canaries there.
-    pub anonymous_reads: bool,
+    /// Who may come in there.
+    pub doors: Doors,
+    /// The certificate of that address; `None`: it is not encrypted.
+    pub tls: Option<Files>,
     /// The lease to hold while working; `None`: work without one.
     pub lease: Option<Lease>,
     /// Canaries that are worked on at the same time.
@@ -136,15 +163,27 @@ impl Settings {
         };
         Ok(Self {
             provider: args.provider.clone(),
+            guard: guard(args, set),
             metrics_server: args.metrics_server.as_ref().map(ToString::to_string),
             namespace,
             listen: args.listen,
-            anonymous_reads: args.anonymous_reads,
+            doors: Doors {
+                anonymous_reads: args.anonymous_reads,
+                audiences: args.api_audience.clone(),
+            },
+            tls: Files::meant(&args.tls),
             lease,
             concurrency: args.concurrency,
             webhook: Webhook::meant(&args.webhook, home()),
         })
     }
+}
+
+/// Trusts the hosts that are named, and the metrics server of all: whoever starts the controller chose them.
+fn guard(args: &ControllerArgs, set: impl Fn(&str) -> Option<String>) -> Guard {
+    let mut trusted = args.trusted_hosts.clone();
+    trusted.extend(args.metrics_server.as_ref().map(ToString::to_string));
+    Guard::new(&trusted, &guard::ours(set))
 }
 
 /// Runs the controller until it is told to stop.
@@ -160,7 +199,8 @@ async fn start(settings: Settings) -> Result<()> {
         .await
         .context("find the API server: neither a kubeconfig nor a Pod's account is here")?;
     let telemetry = Telemetry::new(&settings.provider);
-    let http = Http::new().context("set up the client for metrics servers")?;
+    let http = Http::new(settings.guard.clone())
+        .context("set up the client for metrics servers and hooks")?;
     let cluster = Cluster::new(config).context("make a client of the API server")?;
     let webhook = settings.webhook.clone();
     let webhook = webhook.map(|webhook| webhook.open(cluster.clone(), telemetry.clone()));
@@ -168,21 +208,13 @@ async fn start(settings: Settings) -> Result<()> {
     let controller = Controller::new(cluster, http, telemetry.clone(), settings.shell());
     let unsynced = webhook::waited_for(controller.unsynced(), webhook.as_ref());
     let health = Health::waiting_for(&unsynced());
-    let state = server::State {
-        canaries: controller.canaries(),
-        health: health.clone(),
-        telemetry,
-        anonymous_reads: settings.anonymous_reads,
-    };
-    let listener = TcpListener::bind(settings.listen).await;
-    let listener = listener.with_context(|| format!("listen on {}", settings.listen))?;
+    let seen = (health.clone(), telemetry);
+    let state = api::state(&controller, seen, Clock::System, settings.doors);
+    let recording = tokio::spawn(state.recorder.clone().follow(controller.changes()));
+    let surface = Surface::open(settings.listen, settings.tls).await?;
     let (stop, stopped) = watch::channel(false);
     let syncing = tokio::spawn(follow(health, unsynced));
-    let serving = tokio::spawn(server::listen::serve(
-        listener,
-        server::app(state),
-        told(stopped.clone()),
-    ));
+    let serving = tokio::spawn(surface.serve(state, told(stopped.clone())));
     let webhook = OptionFuture::from(webhook.map(|open| open.answer(told(stopped.clone()))));
     let signals = async move {
         signal().await;
@@ -190,7 +222,41 @@ async fn start(settings: Settings) -> Result<()> {
     };
     tokio::join!(controller.run(told(stopped)), signals, webhook);
     syncing.abort();
+    recording.abort();
     serving.await.context("serve HTTP")
+}
+
+/// The address of probes, metrics and API, with its certificate.
+struct Surface {
+    listener: TcpListener,
+    tls: Option<(TlsAcceptor, Following)>,
+}
+
+impl Surface {
+    async fn open(address: SocketAddr, files: Option<Files>) -> Result<Self> {
+        let tls = files.map(Files::open).transpose()?;
+        let with_acceptor = |tls: Following| {
+            let acceptor = tls.served.acceptor().context("set up TLS")?;
+            anyhow::Ok((acceptor, tls))
+        };
+        let listener = TcpListener::bind(address).await;
+        Ok(Self {
+            listener: listener.with_context(|| format!("listen on {address}"))?,
+            tls: tls.map(with_acceptor).transpose()?,
+        })
+    }
+
+    async fn serve(self, state: server::State, stopped: impl Future<Output = ()>) {
+        let app = server::app(state);
+        let Some((acceptor, following)) = self.tls else {
+            return server::listen::serve(self.listener, app, stopped).await;
+        };
+        let serving = server::listen::serve_tls(self.listener, acceptor, app, stopped);
+        tokio::select! {
+            () = serving => {}
+            () = following.follow() => {}
+        }
+    }
 }
 
 /// Says of each cache when its first list is done, until all are.

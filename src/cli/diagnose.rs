@@ -2,31 +2,65 @@
 
 use anyhow::Result;
 use kube::ResourceExt;
+use serde::Serialize;
+use serde_json::json;
 
+use crate::cli::args::{Form, TellArgs};
 use crate::cli::connect::Session;
 use crate::cli::exit::Exit;
+use crate::cli::screen::Palette;
 use crate::cli::tree::Node;
 use crate::cli::{find, screen, wait};
 use crate::crd::canary::Canary;
 use crate::crd::status::{CanaryStatus, CheckVerdict, Phase, Wait};
 use crate::objects::{Deployment, mark};
 
+/// What is in the way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is.
+    pub finding: String,
+    /// What to try.
+    #[serde(rename = "try", skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
 /// Prints what is in the way; exit 1 if something is.
-pub(super) async fn run(session: &Session, name: &str) -> Result<Exit> {
-    let name = find::canary(session, name).await?.name_any();
+pub(super) async fn run(session: &Session, args: &TellArgs) -> Result<Exit> {
+    let name = find::canary(session, &args.name).await?.name_any();
     let (canary, target) = wait::read(session, &name).await?;
     let findings = findings(&canary, target.as_ref());
-    if findings.is_empty() {
+    if args.output != Form::Text {
+        screen::write(&args.output.render(&json!(findings))?)?;
+    } else if findings.is_empty() {
         screen::line(&format!("canary/{name}: nothing is in the way"))?;
-        return Ok(Exit::Done);
+    } else {
+        screen::write(&render(&name, &findings, screen::room()))?;
     }
-    screen::write(&Node::with(format!("canary/{name}"), findings).render())?;
-    Ok(Exit::Failed)
+    Ok(if findings.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+/// The findings as a tree.
+#[must_use]
+pub fn render(name: &str, findings: &[Finding], room: Option<usize>) -> String {
+    let node = |found: &Finding| {
+        let hint = found.hint.iter().map(|hint| format!("try: {hint}"));
+        Node::with(found.finding.as_str(), hint.map(Node::leaf).collect())
+    };
+    let tree = Node::with(
+        format!("canary/{name}"),
+        findings.iter().map(node).collect(),
+    );
+    tree.render(Palette { on: false }, room)
 }
 
 /// What is in the way, each with what to try.
 #[must_use]
-pub fn findings(canary: &Canary, target: Option<&Deployment>) -> Vec<Node> {
+pub fn findings(canary: &Canary, target: Option<&Deployment>) -> Vec<Finding> {
     let Some(status) = &canary.status else {
         let hint = "see whether the controller runs: kubectl -n serin-system get pods";
         return vec![finding("the controller has not seen it yet", hint)];
@@ -40,11 +74,22 @@ pub fn findings(canary: &Canary, target: Option<&Deployment>) -> Vec<Node> {
     found
 }
 
-fn finding(text: impl Into<String>, hint: impl Into<String>) -> Node {
-    Node::with(text, vec![Node::leaf(format!("try: {}", hint.into()))])
+fn finding(text: impl Into<String>, hint: impl Into<String>) -> Finding {
+    Finding {
+        finding: text.into(),
+        hint: Some(hint.into()),
+    }
 }
 
-fn behind(canary: &Canary, status: &CanaryStatus, target: Option<&Deployment>) -> Vec<Node> {
+/// One that says itself what to do.
+fn bare(text: String) -> Finding {
+    Finding {
+        finding: text,
+        hint: None,
+    }
+}
+
+fn behind(canary: &Canary, status: &CanaryStatus, target: Option<&Deployment>) -> Vec<Finding> {
     let mut found = Vec::new();
     if status.observed_generation != canary.metadata.generation {
         let text = "the status is older than the spec";
@@ -70,7 +115,7 @@ fn behind(canary: &Canary, status: &CanaryStatus, target: Option<&Deployment>) -
 }
 
 /// Conditions that say no. `Ready` and `Promoted` say so in the middle of any release.
-fn conditions(status: &CanaryStatus) -> Vec<Node> {
+fn conditions(status: &CanaryStatus) -> Vec<Finding> {
     let bad = |type_: &str, status: &str| {
         matches!((type_, status), ("Stalled", "True") | ("Gated", "False"))
     };
@@ -78,11 +123,11 @@ fn conditions(status: &CanaryStatus) -> Vec<Node> {
         .conditions
         .iter()
         .filter(|condition| bad(&condition.type_, &condition.status))
-        .map(|condition| Node::leaf(format!("{}: {}", condition.reason, condition.message)))
+        .map(|condition| bare(format!("{}: {}", condition.reason, condition.message)))
         .collect()
 }
 
-fn pods(status: &CanaryStatus) -> Vec<Node> {
+fn pods(status: &CanaryStatus) -> Vec<Finding> {
     let of = |trouble: &crate::crd::status::Diagnosis| {
         let container = trouble
             .container
@@ -98,7 +143,7 @@ fn pods(status: &CanaryStatus) -> Vec<Node> {
     status.diagnosis.iter().map(of).collect()
 }
 
-fn checks(status: &CanaryStatus) -> Vec<Node> {
+fn checks(status: &CanaryStatus) -> Vec<Finding> {
     let bad = status
         .checks
         .iter()
@@ -106,7 +151,7 @@ fn checks(status: &CanaryStatus) -> Vec<Node> {
     bad.map(|check| {
         let parts = [&check.value, &check.limit, &check.message];
         let words: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
-        Node::leaf(format!(
+        bare(format!(
             "check {}: {:?}: {}",
             check.name,
             check.verdict,
@@ -116,7 +161,7 @@ fn checks(status: &CanaryStatus) -> Vec<Node> {
     .collect()
 }
 
-fn waits(canary: &Canary, status: &CanaryStatus) -> Vec<Node> {
+fn waits(canary: &Canary, status: &CanaryStatus) -> Vec<Finding> {
     let (home, name) = (canary.home(), canary.name_any());
     let say = |verb: &str| format!("serin -n {home} {verb} {name}");
     let mut found = Vec::new();

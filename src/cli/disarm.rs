@@ -9,10 +9,12 @@ use kube::ResourceExt;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::cli::args::DisarmArgs;
 use crate::cli::connect::{MANAGER, Session};
 use crate::cli::exit::Exit;
+use crate::cli::stopped::{self, LEASE, STALE};
 use crate::cli::{find, screen};
 use crate::clock::Clock;
 use crate::crd::canary::Canary;
@@ -20,10 +22,8 @@ use crate::crd::moment::Moment;
 use crate::crd::status::Phase;
 use crate::objects::{Kind, mark};
 
-/// Name of the controller's lease.
-const LEASE: &str = "serin";
-/// A lease that was renewed so long ago is nobody's: twice its duration.
-const STALE: Duration = Duration::from_secs(30);
+/// What the API server was already doing for the controller is done by then.
+const SETTLED: Duration = Duration::from_secs(3);
 /// How often a finalizer is taken off a Canary that somebody else keeps changing.
 const ATTEMPTS: usize = 5;
 /// What Serin makes and nobody needs without it. Routes and the apex Service answer users, and stay.
@@ -34,8 +34,14 @@ const HELPERS: [Kind; 4] = [
     Kind::ControllerRevision,
 ];
 
+/// The marks on a target; they go together.
+const MARKS: [&str; 4] = [mark::GATE, mark::HELD, mark::REVERTING, mark::CONTESTED];
+
 /// Disarms one Canary, or all.
 pub(super) async fn run(session: &Session, args: &DisarmArgs) -> Result<Exit> {
+    if let Some(patience) = args.wait_stopped {
+        return after_the_controller(session, args, patience).await;
+    }
     if !args.force && controller_runs(session, &args.lease_namespace).await {
         screen::complain(&format!(
             "the controller runs and would arm the gates again. Stop it first: `kubectl -n {} scale deployment/serin --replicas=0`, \
@@ -45,30 +51,55 @@ pub(super) async fn run(session: &Session, args: &DisarmArgs) -> Result<Exit> {
         ));
         return Ok(Exit::Failed);
     }
-    let canaries = match &args.name {
-        Some(name) => vec![find::canary(session, name).await?],
-        None => {
-            session
-                .all::<Canary>()
-                .list(&ListParams::default())
-                .await
-                .context("list Canaries")?
-                .items
-        }
-    };
-    let busy: Vec<_> = canaries
-        .iter()
-        .filter(|canary| runs(canary))
-        .map(full_name)
-        .collect();
-    if !busy.is_empty() && !args.force {
-        screen::complain(&format!(
-            "a canary runs for {}: wait, abort it first, or use --force",
-            busy.join(", ")
-        ));
+    let canaries = chosen(session, args).await?;
+    once(session, args, &canaries).await
+}
+
+/// Disarms when the controller has stopped, and again if something is armed after that or the controller has come back.
+async fn after_the_controller(
+    session: &Session,
+    args: &DisarmArgs,
+    patience: Duration,
+) -> Result<Exit> {
+    let end = Instant::now() + patience;
+    let leases = session.at(&args.lease_namespace).api::<Lease>();
+    // What refuses is said at once and not behind the wait.
+    if is_refused(&chosen(session, args).await?, args) {
         return Ok(Exit::Failed);
     }
-    for canary in &canaries {
+    loop {
+        let version = stopped::left_alone(&leases, end).await?;
+        let canaries = chosen(session, args).await?;
+        if once(session, args, &canaries).await? != Exit::Done {
+            return Ok(Exit::Failed);
+        }
+        tokio::time::sleep(SETTLED).await;
+        let armed = armed(session, &chosen(session, args).await?).await?;
+        if armed.is_empty() && stopped::version(&leases).await? == version {
+            return Ok(Exit::Done);
+        }
+        screen::complain(&match armed.as_slice() {
+            [] => "the controller has come back".to_owned(),
+            armed => format!("armed again: {}", armed.join(", ")),
+        });
+    }
+}
+
+async fn chosen(session: &Session, args: &DisarmArgs) -> Result<Vec<Canary>> {
+    match &args.name {
+        Some(name) => Ok(vec![find::canary(session, name).await?]),
+        None => {
+            let all = session.all::<Canary>().list(&ListParams::default()).await;
+            Ok(all.context("list Canaries")?.items)
+        }
+    }
+}
+
+async fn once(session: &Session, args: &DisarmArgs, canaries: &[Canary]) -> Result<Exit> {
+    if is_refused(canaries, args) {
+        return Ok(Exit::Failed);
+    }
+    for canary in canaries {
         Disarm {
             session: session.at(&canary.home()),
             canary,
@@ -82,6 +113,54 @@ pub(super) async fn run(session: &Session, args: &DisarmArgs) -> Result<Exit> {
         canaries.len()
     ))?;
     Ok(Exit::Done)
+}
+
+/// Says which canaries are in the way, unless that does not matter.
+fn is_refused(canaries: &[Canary], args: &DisarmArgs) -> bool {
+    let busy: Vec<_> = canaries
+        .iter()
+        .filter(|canary| runs(canary))
+        .map(full_name)
+        .collect();
+    let refused = !busy.is_empty() && !args.force;
+    if refused {
+        screen::complain(&format!(
+            "a canary runs for {}: {}",
+            busy.join(", "),
+            ways_on(args.helm_release.as_deref())
+        ));
+    }
+    refused
+}
+
+/// What there is to do while a canary runs. To Helm a release whose removal failed is one that is being removed, until it is rolled back.
+fn ways_on(release: Option<&str>) -> String {
+    let Some((namespace, name)) = release.and_then(|release| release.split_once('/')) else {
+        return "wait, abort it first, or use --force".to_owned();
+    };
+    let helm = format!("helm -n {namespace}");
+    format!(
+        "wait or abort it (`serin abort`), then `{helm} uninstall {name}` again. To remove Serin all the same: `{helm} rollback {name} \
+         REVISION` with the newest of `{helm} history {name}`, `{helm} upgrade {name} CHART --reset-then-reuse-values --set \
+         disarm.force=true`, and uninstall then"
+    )
+}
+
+/// The Canaries that have our finalizer, or a target with a mark.
+async fn armed(session: &Session, canaries: &[Canary]) -> Result<Vec<String>> {
+    let mut armed = Vec::new();
+    for canary in canaries {
+        let target = find::deployment(&session.at(&canary.home()), canary.target_name()).await?;
+        let marked = target.is_some_and(|target| is_marked(&target));
+        if marked || canary.finalizers().iter().any(|one| one == mark::FINALIZER) {
+            armed.push(full_name(canary));
+        }
+    }
+    Ok(armed)
+}
+
+fn is_marked(target: &impl ResourceExt) -> bool {
+    MARKS.iter().any(|mark| target.labels().contains_key(*mark))
 }
 
 fn full_name(canary: &Canary) -> String {
@@ -146,12 +225,11 @@ impl Disarm<'_> {
         let Some(target) = find::deployment(&self.session, name).await? else {
             return Ok(());
         };
-        let marks = [mark::GATE, mark::HELD, mark::REVERTING, mark::CONTESTED];
         let held = target.labels().contains_key(mark::HELD);
-        if !marks.iter().any(|mark| target.labels().contains_key(*mark)) {
+        if !is_marked(&target) {
             return Ok(());
         }
-        let labels: Value = marks
+        let labels: Value = MARKS
             .iter()
             .map(|mark| ((*mark).to_owned(), Value::Null))
             .collect::<serde_json::Map<_, _>>()
@@ -236,7 +314,10 @@ impl Disarm<'_> {
     }
 
     async fn route_to(&self, service: &str) -> Result<Option<String>> {
-        for kind in [Kind::HttpRoute, Kind::GrpcRoute] {
+        for kind in Kind::ROUTES
+            .into_iter()
+            .filter(|kind| *kind != Kind::Gateway)
+        {
             let list = match self
                 .session
                 .objects(kind)
@@ -320,8 +401,8 @@ fn writer() -> PatchParams {
 fn names(route: &Value, service: &str) -> bool {
     match route {
         Value::Object(members) => {
-            members.get("name").and_then(Value::as_str) == Some(service)
-                || members.values().any(|value| names(value, service))
+            let is = |field: &str| members.get(field).and_then(Value::as_str) == Some(service);
+            is("name") || is("host") || members.values().any(|value| names(value, service))
         }
         Value::Array(items) => items.iter().any(|value| names(value, service)),
         _ => false,
@@ -330,12 +411,116 @@ fn names(route: &Value, service: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use kube::api::PostParams;
+
     use super::*;
+    use crate::cli::args::{Args, Command};
+    use crate::cli::embedded;
+    use crate::sim::world;
+
+    /// A cluster with one Canary, which a controller keeps adopting: after the start, and so often every five seconds.
+    struct Adopted {
+        session: Session,
+        leases: kube::Api<Lease>,
+    }
+
+    impl Adopted {
+        async fn new() -> Self {
+            let api = embedded::installed().unwrap().copy(Clock::simulated());
+            let client = world::client(&api, &embedded::person("alice"));
+            let session = Session::over(client, "default");
+            let leases = session.at("serin-system").api::<Lease>();
+            let lease = serde_json::from_value(json!({"metadata": {"name": LEASE}})).unwrap();
+            let created = leases.create(&PostParams::default(), &lease).await;
+            created.unwrap();
+            let canaries = session.api::<Canary>();
+            let new = canary(&Value::Null);
+            canaries.create(&PostParams::default(), &new).await.unwrap();
+            Self { session, leases }
+        }
+
+        /// What a controller that leads writes: its lease, and a Canary that nobody adopted.
+        async fn works(&self, count: usize) {
+            for turn in 0..count {
+                let spec = json!({"holderIdentity": "one", "leaseTransitions": turn});
+                let led = Patch::Merge(json!({"spec": spec}));
+                self.leases.patch(LEASE, &writer(), &led).await.unwrap();
+                self.adopt().await;
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+
+        async fn adopt(&self) {
+            let adopted = Patch::Merge(json!({"metadata": {"finalizers": [mark::FINALIZER]}}));
+            let canaries = self.session.api::<Canary>();
+            canaries.patch("web", &writer(), &adopted).await.unwrap();
+        }
+
+        async fn is_free(&self) -> bool {
+            let canary = self.session.api::<Canary>().get("web").await.unwrap();
+            canary.finalizers().is_empty()
+        }
+
+        async fn disarm(&self, flags: &[&str]) -> Result<Exit> {
+            let words = ["serin", "disarm", "--all", "--force"].iter().chain(flags);
+            let args = <Args as clap::Parser>::try_parse_from(words).unwrap();
+            let Command::Disarm(args) = args.command else {
+                unreachable!("it is disarm")
+            };
+            run(&self.session, &args).await
+        }
+    }
+
+    /// Force is for a canary that runs, and says nothing about the controller: what it writes before it stops would be left.
+    #[tokio::test(start_paused = true)]
+    async fn it_disarms_when_the_controller_has_stopped() {
+        let adopted = Adopted::new().await;
+        let begun = Instant::now();
+        let wait = ["--wait-stopped", "2m"];
+        let (exit, ()) = tokio::join!(adopted.disarm(&wait), adopted.works(4));
+        assert_eq!(exit.unwrap(), Exit::Done);
+        assert!(adopted.is_free().await);
+        assert!(
+            begun.elapsed() >= Duration::from_secs(45),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_disarms_again_when_the_controller_comes_back() {
+        for again in [true, false] {
+            let adopted = Adopted::new().await;
+            let late = async {
+                tokio::time::sleep(STALE + Duration::from_secs(2)).await;
+                if again {
+                    adopted.works(1).await;
+                } else {
+                    adopted.adopt().await;
+                }
+            };
+            let wait = ["--wait-stopped", "2m"];
+            let (exit, ()) = tokio::join!(adopted.disarm(&wait), late);
+            assert_eq!(exit.unwrap(), Exit::Done);
+            assert!(adopted.is_free().await, "the lease too: {again}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_leaves_everything_to_a_controller_that_does_not_stop() {
+        let adopted = Adopted::new().await;
+        let wait = ["--wait-stopped", "1m"];
+        let (exit, ()) = tokio::join!(adopted.disarm(&wait), adopted.works(15));
+        let said = exit.unwrap_err().to_string();
+        assert!(said.contains("has not stopped"), "{said}");
+        assert!(!adopted.is_free().await);
+    }
 
     fn canary(status: &Value) -> Canary {
         serde_json::from_value(json!({
             "apiVersion": "serin.dev/v1beta1", "kind": "Canary", "metadata": {"name": "web"},
-            "spec": {"targetRef": {"name": "web"}}, "status": status
+            "spec": {"provider": "none", "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
+            "status": status
         }))
         .unwrap()
     }
@@ -354,6 +539,23 @@ mod tests {
         for (status, expected) in rows {
             assert_eq!(runs(&canary(&status)), expected, "{status}");
         }
+    }
+
+    #[test]
+    fn what_helm_removes_is_told_in_helms_words() {
+        assert!(ways_on(None).ends_with("--force"));
+        let ways = ways_on(Some("platform/canaries"));
+        for command in [
+            "`helm -n platform uninstall canaries`",
+            "`helm -n platform rollback canaries REVISION`",
+            "`helm -n platform upgrade canaries CHART --reset-then-reuse-values --set disarm.force=true`",
+        ] {
+            assert!(ways.contains(command), "{ways}");
+        }
+        assert!(
+            !ways.contains("--force"),
+            "it is no flag of `helm uninstall`"
+        );
     }
 
     #[test]

@@ -16,16 +16,27 @@ pub enum Exit {
     Usage,
     /// 3: timed out.
     TimedOut,
+    /// 130: stopped by a signal, as Ctrl-C sends it.
+    Stopped,
+}
+
+impl Exit {
+    /// The number that the shell sees.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::TimedOut => 3,
+            Self::Stopped => 130,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::TimedOut => 3,
-        })
+        Self::from(exit.code())
     }
 }
 
@@ -102,7 +113,8 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
                 "the credentials of the kubeconfig were not accepted: log in again, or choose another --context"
             }
             403 => {
-                "the roles serin-view (reading), serin-operator (verbs) and serin-admin (promote --full) give these rights"
+                "the roles serin-view (reading), serin-operator (verbs) and serin-admin (promote --full) give these rights: have one bound \
+                 to you, and see with `kubectl auth can-i get canaries.serin.dev`"
             }
             404 if status
                 .details
@@ -121,7 +133,7 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
             "say which cluster is meant: set KUBECONFIG, or pass --kubeconfig or --context"
         }
         kube::Error::Auth(_) => {
-            "the kubeconfig's credentials could not be made: run its login command"
+            "the kubeconfig's credentials could not be made: run its login command, or see what `kubectl get namespaces` says"
         }
         _ => return None,
     };

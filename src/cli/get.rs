@@ -9,10 +9,12 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::cli::args::{GetArgs, Output};
+use crate::cli::args::{Form, GetArgs, Output};
 use crate::cli::connect::Session;
 use crate::cli::exit::Exit;
-use crate::cli::table::Table;
+use crate::cli::table::{Column, Fit, Table};
+use crate::cli::text::Side;
+use crate::cli::wait::Patience;
 use crate::cli::{age, find, screen};
 use crate::clock::Clock;
 use crate::crd::canary::Canary;
@@ -24,29 +26,100 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Lists once, or goes on.
 pub async fn run(session: &Session, args: &GetArgs) -> Result<Exit> {
     let canaries = read(session, args).await?;
-    if canaries.is_empty() && !args.watch && matches!(args.output, Output::Table | Output::Wide) {
+    let mut seen = Seen::default();
+    if canaries.is_empty() && args.is_table() {
         screen::complain(&nothing(session, args));
-        return Ok(Exit::Done);
+    } else if args.watch {
+        screen::write(&seen.news(canaries, args, Clock::System.now(), screen::room())?)?;
+    } else {
+        let text = render(&canaries, args, Clock::System.now(), screen::room())?;
+        return screen::say(&text);
     }
-    screen::write(&render(&canaries, args, Clock::System.now())?)?;
     if args.watch {
-        watch(session, args, canaries).await
+        watch(session, args, seen).await
     } else {
         Ok(Exit::Done)
     }
 }
 
 /// Until somebody stops it.
-async fn watch(session: &Session, args: &GetArgs, mut canaries: Vec<Canary>) -> Result<Exit> {
+async fn watch(session: &Session, args: &GetArgs, mut seen: Seen) -> Result<Exit> {
+    let mut patience = Patience::default();
     loop {
         tokio::time::sleep(LOOK).await;
-        let before = versions(&canaries);
-        canaries = read(session, args).await?;
-        let changed: Vec<_> = (0..canaries.len())
-            .filter(|at| is_new(&canaries[*at], &before))
-            .collect();
-        screen::write(&render_changed(&canaries, &changed, args)?)?;
+        match read(session, args).await {
+            Ok(canaries) => {
+                patience = Patience::default();
+                let (now, room) = (Clock::System.now(), screen::room());
+                screen::write(&seen.news(canaries, args, now, room)?)?;
+            }
+            Err(error) => screen::complain(&patience.bear(error)?),
+        }
     }
+}
+
+/// What was shown so far.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Each Canary, by its UID.
+    canaries: BTreeMap<String, Canary>,
+    fit: Fit,
+}
+
+impl Seen {
+    /// What is new, in the form that was asked for; in a table also what is gone.
+    ///
+    /// # Errors
+    /// When a Canary cannot be written in that form.
+    pub fn news(
+        &mut self,
+        canaries: Vec<Canary>,
+        args: &GetArgs,
+        now: Timestamp,
+        room: Option<usize>,
+    ) -> Result<String> {
+        let version = |canary: &Canary| canary.resource_version();
+        let mut changed = Vec::new();
+        let mut before = std::mem::take(&mut self.canaries);
+        for canary in canaries {
+            let old = before.remove(&canary.identity());
+            if old.is_none_or(|old| version(&old) != version(&canary)) {
+                changed.push(canary.clone());
+            }
+            self.canaries.insert(canary.identity(), canary);
+        }
+        if !args.is_table() {
+            return changed.iter().map(|canary| piece(canary, args)).collect();
+        }
+        let mut table = table(&changed, args, now);
+        for gone in before.values() {
+            table.row(row(gone, "(deleted)", args, now));
+        }
+        Ok(self.rows(&table, room))
+    }
+
+    /// The rows under those before; under a new heading where the columns of a terminal stand elsewhere now.
+    fn rows(&mut self, table: &Table, room: Option<usize>) -> String {
+        let fit = table.fit(room, &self.fit);
+        let rows = table.render_rows(&fit);
+        if rows.is_empty() {
+            return rows;
+        }
+        let is_first = self.fit == Fit::default();
+        let moved = room.is_some() && !fit.is_like(&self.fit);
+        let heading = (is_first || moved).then(|| table.heading(&fit));
+        self.fit = fit;
+        heading.unwrap_or_default() + &rows
+    }
+}
+
+/// One of those that go by.
+fn piece(canary: &Canary, args: &GetArgs) -> Result<String> {
+    Ok(match args.output {
+        Output::Yaml => format!("---\n{}", screen::yaml(&bare(canary))?),
+        Output::Json => format!("{:#}\n", bare(canary)),
+        _ => full_name(canary),
+    })
 }
 
 async fn read(session: &Session, args: &GetArgs) -> Result<Vec<Canary>> {
@@ -76,49 +149,22 @@ fn nothing(session: &Session, args: &GetArgs) -> String {
     }
 }
 
-/// Version of each Canary, by its UID.
-fn versions(canaries: &[Canary]) -> BTreeMap<String, Option<String>> {
-    canaries
-        .iter()
-        .map(|canary| (canary.identity(), canary.resource_version()))
-        .collect()
-}
-
-fn is_new(canary: &Canary, before: &BTreeMap<String, Option<String>>) -> bool {
-    before.get(&canary.identity()) != Some(&canary.resource_version())
-}
-
 /// All of them, in the form that was asked for.
-pub fn render(canaries: &[Canary], args: &GetArgs, now: Timestamp) -> Result<String> {
+///
+/// # Errors
+/// When a Canary cannot be written in that form.
+pub fn render(
+    canaries: &[Canary],
+    args: &GetArgs,
+    now: Timestamp,
+    room: Option<usize>,
+) -> Result<String> {
     Ok(match args.output {
-        Output::Table | Output::Wide => table(canaries, args, now).render(),
+        Output::Table | Output::Wide => table(canaries, args, now).render(room),
         Output::Name => canaries.iter().map(full_name).collect(),
-        Output::Json => format!("{:#}\n", objects(canaries, args)?),
-        Output::Yaml => screen::yaml(&objects(canaries, args)?)?,
+        Output::Json => Form::Json.render(&objects(canaries, args))?,
+        Output::Yaml => Form::Yaml.render(&objects(canaries, args))?,
     })
-}
-
-fn render_changed(canaries: &[Canary], changed: &[usize], args: &GetArgs) -> Result<String> {
-    if matches!(args.output, Output::Table | Output::Wide) {
-        return Ok(table(canaries, args, Clock::System.now()).render_rows(changed));
-    }
-    let separator = if args.output == Output::Yaml {
-        "---\n"
-    } else {
-        ""
-    };
-    let one = |at: &usize| {
-        let canary = &canaries[*at];
-        Ok(format!(
-            "{separator}{}",
-            match args.output {
-                Output::Name => full_name(canary),
-                Output::Yaml => screen::yaml(canary)?,
-                _ => format!("{:#}\n", serde_json::to_value(canary)?),
-            }
-        ))
-    };
-    changed.iter().map(one).collect()
 }
 
 fn full_name(canary: &Canary) -> String {
@@ -126,59 +172,77 @@ fn full_name(canary: &Canary) -> String {
 }
 
 /// One object as it is, several as a list.
-fn objects(canaries: &[Canary], args: &GetArgs) -> Result<Value> {
-    let mut items = Vec::new();
-    for canary in canaries {
-        let mut canary = canary.clone();
-        canary.metadata.managed_fields = None;
-        items.push(serde_json::to_value(canary).context("turn the Canary into JSON")?);
-    }
+fn objects(canaries: &[Canary], args: &GetArgs) -> Value {
+    let mut items: Vec<_> = canaries.iter().map(bare).collect();
     if args.name.is_some() {
-        return Ok(items.pop().unwrap_or(Value::Null));
+        return items.pop().unwrap_or(Value::Null);
     }
-    Ok(json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items}))
+    json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items})
+}
+
+/// A Canary as it is, but for who wrote which field.
+#[must_use]
+pub fn bare(canary: &Canary) -> Value {
+    let mut canary = canary.clone();
+    canary.metadata.managed_fields = None;
+    json!(canary)
 }
 
 fn table(canaries: &[Canary], args: &GetArgs, now: Timestamp) -> Table {
-    let wide = args.output == Output::Wide;
-    let mut heading = vec!["NAME", "PHASE", "WEIGHT", "STEP", "CANDIDATE", "AGE"];
+    let home = Column::new("NAMESPACE").cut(Side::Middle);
+    let image = |title| Column::new(title).cut(Side::Start);
+    let mut columns = vec![
+        Column::new("NAME").cut(Side::Middle),
+        Column::new("PHASE"),
+        Column::new("WEIGHT"),
+        Column::new("STEP").less(1),
+        image("CANDIDATE").less(2),
+        Column::new("AGE").less(3),
+    ];
     if args.all_namespaces {
-        heading.insert(0, "NAMESPACE");
+        columns.insert(0, home);
     }
-    if wide {
-        heading.extend(["TARGET", "STABLE", "MESSAGE"]);
+    if args.output == Output::Wide {
+        columns.extend([
+            Column::new("TARGET").cut(Side::Middle).less(5),
+            image("STABLE").less(4),
+            Column::new("MESSAGE").cut(Side::End),
+        ]);
     }
-    let mut table = Table::new(&heading);
+    let mut table = Table::new(&columns);
     for canary in canaries {
-        let mut cells = cells(canary, now);
-        if args.all_namespaces {
-            cells.insert(0, canary.home());
-        }
-        if wide {
-            cells.extend(wide_cells(canary));
-        }
-        table.row(cells);
+        let phase = canary.status.as_ref().map(|status| status.phase);
+        table.row(row(canary, phase.unwrap_or_default().as_str(), args, now));
     }
     table
 }
 
-fn cells(canary: &Canary, now: Timestamp) -> Vec<String> {
+fn row(canary: &Canary, phase: &str, args: &GetArgs, now: Timestamp) -> Vec<String> {
     let status = canary.status.clone().unwrap_or_default();
     let step = status
         .step
+        .as_ref()
         .map(|step| format!("{}/{}", step.index + 1, step.of));
     let image = status
         .candidate
-        .and_then(|candidate| candidate.images.into_iter().next());
+        .as_ref()
+        .and_then(|candidate| candidate.images.first().cloned());
     let created = canary.creation_timestamp().map(|time| Moment::new(time.0));
-    vec![
+    let mut cells = vec![
         canary.name_any(),
-        status.phase.to_string(),
+        phase.to_owned(),
         format!("{}%", status.canary_weight),
         step.unwrap_or_default(),
         image.unwrap_or_default(),
         created.map_or_else(String::new, |created| age::since(created, now)),
-    ]
+    ];
+    if args.all_namespaces {
+        cells.insert(0, canary.home());
+    }
+    if args.output == Output::Wide {
+        cells.extend(wide_cells(canary));
+    }
+    cells
 }
 
 fn wide_cells(canary: &Canary) -> [String; 3] {

@@ -1,23 +1,31 @@
 //! What a person types: arguments as they are typed, then what they mean, then one file for each group of verbs.
 
 pub mod age;
+pub mod api;
 pub mod args;
 pub mod connect;
 pub mod controller;
 pub mod demo;
 pub mod diagnose;
 pub mod disarm;
+pub mod doctor;
 pub mod embedded;
 pub mod exit;
 pub mod find;
 pub mod get;
 pub mod history;
+pub mod lint;
+pub mod live;
+pub mod migrate;
 pub mod request;
 pub mod screen;
 pub mod serving;
 pub mod simulate;
 pub mod status;
+mod stopped;
 pub mod table;
+pub mod text;
+pub mod tls;
 pub mod tree;
 pub mod undo;
 pub mod verb;
@@ -75,8 +83,12 @@ fn called(argv: &[OsString]) -> String {
 }
 
 fn start(args: Args, called: &str) -> Result<Exit> {
-    if let Command::Simulate(flags) = &args.command {
-        return simulate::run(flags, args.cluster.namespace.as_deref());
+    let namespace = args.cluster.namespace.as_deref();
+    match &args.command {
+        Command::Simulate(flags) => return simulate::run(flags, namespace),
+        Command::Lint(flags) => return lint::run(flags, namespace),
+        Command::Migrate(flags) => return migrate::run(flags, namespace),
+        _ => {}
     }
     // The provider of cryptography can be set once; a second call finds the same one there.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -110,8 +122,9 @@ async fn in_cluster(command: Command, session: &Session) -> Result<Exit> {
         Command::Wait(args) => wait::run(session, &args).await,
         Command::Undo(args) => undo::run(session, &args.name).await,
         Command::Disarm(args) => disarm::run(session, &args).await,
-        Command::History(args) => history::run(session, &args.name).await,
-        Command::Diagnose(args) => diagnose::run(session, &args.name).await,
+        Command::History(args) => history::run(session, &args).await,
+        Command::Doctor(args) => doctor::run(session, &args).await,
+        Command::Diagnose(args) => diagnose::run(session, &args).await,
         verb => verb::run(session, verb).await,
     }
 }

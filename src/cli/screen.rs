@@ -1,11 +1,18 @@
 //! Standard output and standard error: text, colours, and a reader who may leave.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::cli::args::Form;
 use crate::cli::exit::Exit;
+use crate::cli::text::Text;
+
+/// Columns and rows of a terminal that does not tell.
+const USUAL: (usize, usize) = (80, 24);
 
 /// Writes to standard output, at once.
 pub fn write(text: &str) -> io::Result<()> {
@@ -20,27 +27,66 @@ pub fn say(text: &str) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes a line to standard output.
+/// Writes a line to standard output; on a terminal in as many as it takes.
 pub fn line(text: &str) -> Result<()> {
-    Ok(write(&format!("{text}\n"))?)
+    Ok(write(&wrapped(text, room()))?)
 }
 
-/// Writes a line to standard error; nobody is left to tell if that fails.
+/// Writes lines to standard error; on a terminal in as many as it takes. Nobody is left to tell if that fails.
 pub fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let room = size_of(&io::stderr()).map(|(columns, _)| columns);
+    let _ = io::stderr()
+        .lock()
+        .write_all(wrapped(text, room).as_bytes());
 }
 
-/// Standard output is a terminal.
+/// Lines, none wider than there is room: what is wrapped goes on under the beginning of its line, a little further in.
+fn wrapped(text: &str, room: Option<usize>) -> String {
+    let Some(room) = room else {
+        return format!("{text}\n");
+    };
+    let mut all = String::new();
+    for line in text.split('\n') {
+        let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len() + 2);
+        let lines = Text::from(line).wrap_hanging(room, room.saturating_sub(indent.len()));
+        for (index, line) in lines.iter().enumerate() {
+            let indent = if index == 0 { "" } else { &indent };
+            all.push_str(&format!("{indent}{}\n", line.paint(Palette { on: false })));
+        }
+    }
+    all
+}
+
+/// Columns of the terminal that standard output is; `None`: it is none, and whoever reads it wants lines as they are.
 #[must_use]
-pub fn is_terminal() -> bool {
-    io::stdout().is_terminal()
+pub fn room() -> Option<usize> {
+    size().map(|(columns, _)| columns)
 }
 
-/// Clears the terminal and writes this from its top.
-pub fn redraw(text: &str) -> Result<()> {
-    // Home, then clear to the end: without the flicker of clearing first.
-    let text = text.replace('\n', "\x1b[K\n");
-    Ok(write(&format!("\x1b[H{text}\x1b[J"))?)
+/// Columns and rows of the terminal that standard output is.
+#[must_use]
+pub fn size() -> Option<(usize, usize)> {
+    size_of(&io::stdout())
+}
+
+fn size_of(stream: &(impl IsTerminal + AsFd)) -> Option<(usize, usize)> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    let told = rustix::termios::tcgetwinsize(stream).ok();
+    // A terminal that does not know its size says 0.
+    let told = told.filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    Some(told.map_or(USUAL, |size| (size.ws_col.into(), size.ws_row.into())))
+}
+
+/// Whether standard output is a terminal whose cursor can be moved.
+#[must_use]
+pub fn is_screen() -> bool {
+    io::stdout().is_terminal() && !is_dumb()
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// An object as YAML.
@@ -52,6 +98,19 @@ pub fn yaml(object: &impl Serialize) -> Result<String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+impl Form {
+    /// A value in this form, for programs.
+    ///
+    /// # Errors
+    /// When it cannot be written so.
+    pub fn render(self, value: &Value) -> Result<String> {
+        match self {
+            Self::Yaml => yaml(value),
+            Self::Json | Self::Text => Ok(format!("{value:#}\n")),
+        }
+    }
 }
 
 /// Colours, or none.
@@ -66,9 +125,8 @@ impl Palette {
     #[must_use]
     pub fn of_stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
-            on: is_terminal() && !refused && !dumb,
+            on: is_screen() && !refused,
         }
     }
 
@@ -110,5 +168,24 @@ impl Colour {
             Self::Good => 32,
             Self::Busy => 33,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_go_on_further_in() {
+        let text = "error: a sentence that is long\n  you  spec.field: see what it did\nend";
+        assert_eq!(wrapped(text, None), format!("{text}\n"));
+        expect_test::expect![[r#"
+            error: a sentence
+              that is long
+              you  spec.field:
+                see what it did
+            end
+        "#]]
+        .assert_eq(&wrapped(text, Some(20)));
     }
 }

@@ -103,7 +103,7 @@ impl Undo<'_> {
                 .await;
             if written.as_ref().is_err_and(gate_is_deaf) {
                 screen::line("nobody answers the gate's webhook: breaking the glass first")?;
-                self.take_marks_off(&target).await?;
+                self.take_marks_off().await?;
                 continue;
             }
             if written?.is_some() {
@@ -221,56 +221,52 @@ impl Undo<'_> {
     }
 
     /// Takes the marks off in a write of their own, as the gate demands.
-    async fn take_marks_off(&self, target: &DynamicObject) -> Result<DynamicObject> {
+    async fn take_marks_off(&self) -> Result<()> {
         let labels = json!({mark::GATE: null, mark::HELD: null, mark::REVERTING: null, mark::CONTESTED: null});
-        let marks =
-            json!({"metadata": {"resourceVersion": target.resource_version(), "labels": labels}});
-        let unmarked = self
-            .write(Patch::Merge(marks), "take the marks off")
-            .await?;
-        let unmarked = unmarked.with_context(|| {
-            format!(
-                "deployment/{} was changed meanwhile: run undo again",
-                self.name
-            )
-        })?;
+        self.insist("take the marks off", |target| {
+            let version = target.resource_version();
+            Ok(json!({"metadata": {"resourceVersion": version, "labels": labels.clone()}}))
+        })
+        .await?;
         screen::line(&format!(
             "took {} and {} off deployment/{}",
             mark::GATE,
             mark::HELD,
             self.name
-        ))?;
-        Ok(unmarked)
+        ))
     }
 
-    /// Takes the marks off, then lets the Deployment go on. Both writes fail if
-    /// the template that was compared is not there any more.
+    /// Merges a change into the target as it is now. The Deployment controller writes at the same time, so it may take a few tries;
+    /// `change` looks at the target before each.
+    async fn insist(
+        &self,
+        what: &str,
+        change: impl Fn(&DynamicObject) -> Result<Value>,
+    ) -> Result<()> {
+        for _ in 0..TRIES {
+            let change = change(&self.target().await?)?;
+            if self.write(Patch::Merge(change), what).await?.is_some() {
+                return Ok(());
+            }
+        }
+        bail!(
+            "{what}: deployment/{} is written by somebody else all the time: run undo again",
+            self.name
+        )
+    }
+
+    /// Takes the marks off, then lets the Deployment go on, if the template that was compared is still there.
     async fn break_glass(&self, serving: &Serving) -> Result<Exit> {
         screen::line("the controller does not end the hold: breaking the glass")?;
-        let target = self.target().await?;
-        if find::understand(&target)?.template.revision != serving.revision {
-            bail!(
-                "deployment/{} carries another template than the one that serves: somebody, or an admission webhook, changed it. \
-                 It stays held; see what it carries, and run undo again",
-                self.name
-            );
+        if held(&self.serves(&self.target().await?, serving)?) {
+            self.take_marks_off().await?;
         }
-        let unmarked = if held(&find::understand(&target)?) {
-            self.take_marks_off(&target).await?
-        } else {
-            target
-        };
-        let version = unmarked.resource_version();
-        let resume = json!({"metadata": {"resourceVersion": version}, "spec": {"paused": null}});
-        if self.write(Patch::Merge(resume), "resume").await?.is_none() {
-            bail!(
-                "deployment/{} was changed after its marks were taken off, and is still paused: look at its template, then \
-                 `kubectl -n {} rollout resume deployment/{}`",
-                self.name,
-                self.session.namespace,
-                self.name
-            );
-        }
+        self.insist("resume", |target| {
+            self.serves(target, serving)?;
+            let version = target.resource_version();
+            Ok(json!({"metadata": {"resourceVersion": version}, "spec": {"paused": null}}))
+        })
+        .await?;
         self.leave_no_trace().await?;
         screen::line(&format!(
             "resumed deployment/{}; it runs what it ran, and no Pod restarts",
@@ -280,6 +276,19 @@ impl Undo<'_> {
             "the next release is not held until the controller is back and arms the gate again",
         )?;
         Ok(Exit::Done)
+    }
+
+    /// The target, understood, if it carries the template that serves.
+    fn serves(&self, target: &DynamicObject, serving: &Serving) -> Result<Deployment> {
+        let target = find::understand(target)?;
+        if target.template.revision != serving.revision {
+            bail!(
+                "deployment/{} carries another template than the one that serves: somebody, or an admission webhook, changed it. \
+                 It does not go on; see what it carries, and run undo again",
+                self.name
+            );
+        }
+        Ok(target)
     }
 }
 
@@ -292,4 +301,97 @@ fn gate_is_deaf(error: &anyhow::Error) -> bool {
 fn json_patch(operations: Value) -> Result<Patch<Value>> {
     let patch = serde_json::from_value(operations).context("make a JSON patch")?;
     Ok(Patch::Json(patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use http::{Method, Request};
+    use kube::Client;
+    use kube::client::Body;
+
+    use super::*;
+    use crate::cli::embedded;
+    use crate::clock::Clock;
+    use crate::sim::api::{Api, Part, Who};
+    use crate::sim::store::Key;
+    use crate::sim::world;
+
+    fn deployment(name: &str) -> Key {
+        Key::new("apps", "deployments", "default", name)
+    }
+
+    fn template(image: &str) -> Value {
+        json!({
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "app", "image": image}]},
+        })
+    }
+
+    /// A held Deployment with another template than its one ReplicaSet with Pods; no controller is there.
+    fn held_one() -> Api {
+        let api = embedded::installed().unwrap().copy(Clock::simulated());
+        let who = embedded::person("alice");
+        let selector = json!({"matchLabels": {"app": "web"}});
+        let target = api.create(&who, &deployment("web"), json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "default", "labels": {"serin.dev/held": "x"}},
+            "spec": {"replicas": 1, "paused": true, "selector": selector, "template": template("app:2")},
+        }));
+        let uid = target.unwrap()["metadata"]["uid"].clone();
+        let set = Key::new("apps", "replicasets", "default", "web-1");
+        let mut served = template("app:1");
+        served["metadata"]["labels"]["pod-template-hash"] = json!("1");
+        let made = api.create(&who, &set, json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet",
+            "metadata": {
+                "name": "web-1", "namespace": "default", "labels": {"app": "web", "pod-template-hash": "1"},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": uid, "controller": true}],
+            },
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "web", "pod-template-hash": "1"}}, "template": served},
+        }));
+        made.unwrap();
+        let ready = json!({"replicas": 1, "readyReplicas": 1, "availableReplicas": 1});
+        let wrote = api.update(&who, &set, Part::Status, |set| set["status"] = ready);
+        wrote.unwrap();
+        api
+    }
+
+    /// A client in whose way the Deployment controller gets at every second write.
+    fn disturbed(api: &Api) -> Client {
+        let (inner, api) = (world::client(api, &embedded::person("bob")), api.clone());
+        let count = Arc::new(AtomicU32::new(0));
+        let send = move |request: Request<Body>| {
+            let is_write = *request.method() == Method::PATCH;
+            if is_write && count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+                let status = |object: &mut Value| {
+                    let seen = object["status"]["observedGeneration"].as_i64();
+                    object["status"]["observedGeneration"] = json!(seen.unwrap_or_default() + 1);
+                };
+                let who = Who::system("kube-controller-manager");
+                let wrote = api.update(&who, &deployment("web"), Part::Status, status);
+                wrote.unwrap();
+            }
+            let inner = inner.clone();
+            async move { inner.send(request).await }
+        };
+        Client::new(tower::service_fn(send), "default")
+    }
+
+    /// On a busy machine the status of the Deployment was written between the comparison and the last write, and it stayed paused.
+    #[tokio::test(start_paused = true)]
+    async fn writes_of_the_deployment_controller_are_no_obstacle() {
+        let api = held_one();
+        let session = Session::over(disturbed(&api), "default");
+        assert_eq!(run(&session, "web").await.unwrap(), Exit::Done);
+        let target = api.get(&deployment("web")).unwrap();
+        assert_eq!(
+            target.pointer("/spec/template/spec/containers/0/image"),
+            Some(&json!("app:1"))
+        );
+        assert_eq!(target.pointer("/spec/paused"), None);
+        assert_eq!(target.pointer("/metadata/labels/serin.dev~1held"), None);
+    }
 }

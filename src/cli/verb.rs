@@ -10,11 +10,12 @@ use serde_json::json;
 use crate::cli::args::{Command, ShortVerbArgs, VerbArgs};
 use crate::cli::connect::{MANAGER, Session};
 use crate::cli::exit::Exit;
-use crate::cli::request::{Request, clean};
+use crate::cli::request::request;
 use crate::cli::verdict::{Goal, called_off, verdict};
 use crate::cli::wait::{self, Judge};
 use crate::cli::{find, screen};
 use crate::crd::canary::Canary;
+use crate::crd::request::{Request, clean};
 use crate::crd::status::{RequestOutcome, RequestStatus};
 use crate::objects::mark;
 
@@ -62,7 +63,7 @@ fn meant(command: Command) -> Option<Verb> {
 }
 
 fn short(verb: &'static str, args: ShortVerbArgs) -> Verb {
-    let mut request = Request::new(verb);
+    let mut request = request(verb);
     request.reason = args
         .reason
         .as_deref()

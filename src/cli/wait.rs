@@ -43,7 +43,7 @@ pub async fn until(
     let mut watcher = Watcher {
         goal,
         last: String::new(),
-        failures: 0,
+        patience: Patience::default(),
     };
     let looking = async {
         loop {
@@ -64,25 +64,44 @@ pub async fn until(
     Ok(Exit::TimedOut)
 }
 
+/// Looks in a row that failed.
+#[derive(Debug, Default)]
+pub struct Patience {
+    failures: u32,
+}
+
+impl Patience {
+    /// What to say of a failed look, where the next one may succeed.
+    ///
+    /// # Errors
+    /// The same one, where it cannot, or where too many failed.
+    pub fn bear(&mut self, error: anyhow::Error) -> Result<String> {
+        if !passing(&error) || self.failures >= PATIENCE {
+            return Err(error);
+        }
+        self.failures += 1;
+        Ok(format!("cannot look just now: {}", exit::words(&error)))
+    }
+}
+
 struct Watcher {
     goal: Goal,
     last: String,
-    failures: u32,
+    patience: Patience,
 }
 
 impl Watcher {
     async fn look(&mut self, session: &Session, name: &str, judge: Judge) -> Result<Option<Exit>> {
         match read(session, name).await {
             Ok((canary, target)) => {
-                self.failures = 0;
+                self.patience = Patience::default();
                 Ok(self.judge(&canary, target.as_ref(), judge))
             }
-            Err(error) if passing(&error) && self.failures < PATIENCE => {
-                self.failures += 1;
-                self.say(format!("cannot look just now: {}", exit::words(&error)));
+            Err(error) => {
+                let trouble = self.patience.bear(error)?;
+                self.say(trouble);
                 Ok(None)
             }
-            Err(error) => Err(error),
         }
     }
 

@@ -13,7 +13,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::server;
-use crate::server::webhook::{Keeper, Served};
+use crate::server::tls::Served;
+use crate::server::webhook::{Keeper, Own};
 use crate::telemetry::Telemetry;
 
 /// Shortest life of a certificate: API servers and replicas hear of a new one within seconds, and not within less.
@@ -98,6 +99,7 @@ impl Webhook {
                 name: self.name,
                 life: self.life,
                 clock: Clock::System,
+                own: Own::default(),
             },
             served,
             cluster,
@@ -119,7 +121,7 @@ pub(super) struct Open {
 impl Open {
     /// Answers API servers, and looks after the certificate meanwhile, until some seconds after the stop.
     pub(super) async fn answer(self, stopped: impl Future<Output = ()>) {
-        let app = server::webhook::app(self.telemetry);
+        let app = server::webhook::app(self.telemetry, self.keeper.own.clone());
         let farewell = async {
             stopped.await;
             tokio::time::sleep(FAREWELL).await;

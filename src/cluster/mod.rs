@@ -2,6 +2,7 @@
 
 mod events;
 mod raw;
+mod review;
 mod shelf;
 mod shelves;
 mod told;
@@ -16,11 +17,12 @@ use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, Config};
 use serde_json::json;
 
+pub use crate::cluster::review::{Deed, Subject};
 pub use crate::cluster::shelf::{Place, Shelf};
 pub use crate::cluster::shelves::Shelves;
 pub use crate::cluster::told::Hear;
 pub use crate::cluster::watch::{Changed, Watches};
-pub use crate::cluster::write::Written;
+pub use crate::cluster::write::{Placed, Written};
 use crate::crd::canary::Canary;
 use crate::crd::status::CanaryStatus;
 use crate::objects::{Live, ObjectKey};

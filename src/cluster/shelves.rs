@@ -1,5 +1,6 @@
 //! Everything that the watches saw, by kind.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::core::DynamicObject;
@@ -29,9 +30,35 @@ pub struct Shelves {
     pub(crate) budgets: Shelf<Selecting>,
     pub(crate) network_policies: Shelf<Selecting>,
     pub(crate) autoscalers: Shelf<Autoscaler>,
-    pub(crate) routes: Shelf<DynamicObject>,
-    pub(crate) grpc_routes: Shelf<DynamicObject>,
-    pub(crate) gateways: Shelf<DynamicObject>,
+    pub(crate) routes: RouteShelves,
+}
+
+/// A shelf for each kind of object that routes traffic.
+#[derive(Debug)]
+pub(crate) struct RouteShelves(BTreeMap<Kind, Shelf<DynamicObject>>);
+
+impl Default for RouteShelves {
+    fn default() -> Self {
+        Self(
+            Kind::ROUTES
+                .into_iter()
+                .map(|kind| (kind, Shelf::default()))
+                .collect(),
+        )
+    }
+}
+
+impl RouteShelves {
+    /// The shelf of a kind, if it is one that routes.
+    pub(crate) fn of(&self, kind: Kind) -> Option<&Shelf<DynamicObject>> {
+        self.0.get(&kind)
+    }
+
+    /// Those of these kinds of which nothing is known yet: neither what there is, nor that it cannot be read.
+    pub(crate) fn unknown(&self, kinds: impl IntoIterator<Item = Kind>) -> Vec<Kind> {
+        let unknown = |kind: &Kind| self.of(*kind).is_some_and(|shelf| !shelf.answered());
+        kinds.into_iter().filter(unknown).collect()
+    }
 }
 
 impl Shelves {
@@ -49,24 +76,19 @@ impl Shelves {
             autoscalers: self.autoscalers.by_name(namespace),
             ..Seen::default()
         };
-        let whole = [
-            (Kind::HttpRoute, &self.routes, Some(namespace)),
-            (Kind::GrpcRoute, &self.grpc_routes, Some(namespace)),
-            (Kind::Gateway, &self.gateways, None),
-        ];
-        for (kind, shelf, home) in whole {
+        for (&kind, shelf) in &self.routes.0 {
             if shelf.synced() {
                 seen.kinds.insert(kind);
             }
-            for ((home, name), object) in shelf.list(home) {
-                seen.routes.insert(
-                    ObjectKey {
-                        kind,
-                        namespace: home,
-                        name,
-                    },
-                    object,
-                );
+            // Gateways live in namespaces of their own.
+            let home = Some(namespace).filter(|_| kind != Kind::Gateway);
+            for ((namespace, name), object) in shelf.list(home) {
+                let key = ObjectKey {
+                    kind,
+                    namespace,
+                    name,
+                };
+                seen.routes.insert(key, object);
             }
         }
         seen

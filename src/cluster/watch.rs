@@ -130,9 +130,20 @@ impl Watches {
             |to| &to.network_policies,
             |value| digest::network_policy(&value).ok(),
         );
-        self.kind(tasks, Kind::HttpRoute, |to| &to.routes, whole);
-        self.kind(tasks, Kind::GrpcRoute, |to| &to.grpc_routes, whole);
-        self.kind(tasks, Kind::Gateway, |to| &to.gateways, whole);
+        for kind in Kind::ROUTES_ALWAYS {
+            self.route(tasks, kind);
+        }
+    }
+
+    /// Starts the watch of a kind that routes traffic.
+    pub(crate) fn route(&self, tasks: &mut JoinSet<()>, kind: Kind) {
+        let this = self.clone();
+        tasks.spawn(async move {
+            let shelves = this.shelves.clone();
+            if let Some(shelf) = shelves.routes.of(kind) {
+                this.follow(kind, shelf, whole).await;
+            }
+        });
     }
 
     /// Gateways live in namespaces of their own, so they are watched everywhere.
@@ -153,28 +164,28 @@ impl Watches {
         digest: fn(Value) -> Option<T>,
     ) {
         let this = self.clone();
-        tasks.spawn(async move { this.follow(kind, shelf, digest).await });
+        tasks.spawn(async move {
+            let shelves = this.shelves.clone();
+            this.follow(kind, shelf(&shelves), digest).await;
+        });
     }
 
-    async fn follow<T>(
-        self,
-        kind: Kind,
-        shelf: fn(&Shelves) -> &Shelf<T>,
-        digest: fn(Value) -> Option<T>,
-    ) {
+    async fn follow<T>(self, kind: Kind, shelf: &Shelf<T>, digest: fn(Value) -> Option<T>) {
         let resource = kind.api_resource();
         let config = watcher::Config::default().page_size(PAGE);
         let config = labels(kind)
             .into_iter()
             .fold(config, watcher::Config::labels);
-        let shelf = shelf(&self.shelves);
         let mut stream = watcher(self.api(kind, &resource), config)
             .default_backoff()
             .boxed();
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => self.note(kind, shelf, digest, event),
-                Err(error) => stumble(kind, &error).await,
+                Err(error) => {
+                    shelf.fail();
+                    stumble(kind, &error).await;
+                }
             }
         }
     }

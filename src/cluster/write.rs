@@ -19,6 +19,17 @@ pub enum Written {
     Nothing,
 }
 
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// It stands on the Canary.
+    Written,
+    /// This one stands there, and was not handled yet.
+    Standing(String),
+    /// The Canary is gone.
+    Missing,
+}
+
 impl Cluster {
     /// Performs one change.
     ///
@@ -211,6 +222,37 @@ impl Cluster {
             "resourceVersion": canary.metadata.resource_version,
         }});
         self.merge_canary(canary, &patch).await
+    }
+
+    /// Writes a request of somebody to a Canary, if no other one stands there. Admission lets Serin alone say who asks.
+    ///
+    /// # Errors
+    /// As the API server says; a conflict means that somebody else wrote in between.
+    pub async fn place_request(
+        &self,
+        canary: &Canary,
+        text: &str,
+        by: &str,
+    ) -> Result<Placed, ClusterError> {
+        let api: Api<Canary> = Api::namespaced(self.client(), &canary.home());
+        let name = canary.metadata.name.clone().unwrap_or_default();
+        let key = ObjectKey::new(Kind::Canary, &canary.home(), &name);
+        let live = limited("read", &key, api.get_opt(&name)).await?;
+        let Some(live) = live.filter(|live| live.metadata.uid == canary.metadata.uid) else {
+            return Ok(Placed::Missing);
+        };
+        let annotations = live.metadata.annotations.as_ref();
+        if let Some(standing) = annotations.and_then(|all| all.get(mark::REQUEST)) {
+            return Ok(Placed::Standing(standing.clone()));
+        }
+        let patch = json!({"metadata": {
+            "annotations": {mark::REQUEST: text, mark::REQUESTED_BY: by},
+            "resourceVersion": live.metadata.resource_version,
+        }});
+        match self.merge_canary(&live, &patch).await? {
+            Written::Nothing => Ok(Placed::Missing),
+            Written::Version(..) | Written::Gone(..) => Ok(Placed::Written),
+        }
     }
 
     async fn merge_canary(&self, canary: &Canary, patch: &Value) -> Result<Written, ClusterError> {

@@ -44,6 +44,7 @@ pub(crate) async fn answer(
                 continue;
             }
             Check::Metric(metric) => value(context, canary, view, metric).await,
+            Check::Hook(call) => context.hooks.answer(canary, call),
         };
         answers.push((check, reply));
     }

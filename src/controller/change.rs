@@ -62,15 +62,17 @@ fn concerns(canary: &Canary, key: &ObjectKey, owner: Option<&str>) -> bool {
         Kind::EndpointSlice => {
             owner.is_some_and(|owner| services.iter().any(|service| service == owner))
         }
-        Kind::HttpRoute | Kind::GrpcRoute => {
-            key.name == canary.service_name()
-                || canary
-                    .spec
-                    .route_refs
-                    .iter()
-                    .any(|route| route.name == key.name)
-        }
         Kind::HorizontalPodAutoscaler => true,
+        kind if kind.is_route() => names_route(canary, &key.name),
         _ => false,
     }
+}
+
+/// The route that Serin makes, one of the user's, or an Ingress and the one beside it.
+fn names_route(canary: &Canary, name: &str) -> bool {
+    let mut routes = canary.spec.route_refs.iter();
+    let ingress = canary.spec.ingress_ref.as_ref();
+    name == canary.service_name()
+        || routes.any(|route| route.name == name)
+        || ingress.is_some_and(|it| name.strip_suffix("-canary").unwrap_or(name) == it.name)
 }

@@ -107,25 +107,23 @@ fn meta(seen: &Seen, key: &ObjectKey) -> Lookup {
             found(seen.autoscalers.get(name).map(|object| &object.meta))
         }
         Kind::ReplicaSet => found(seen.replica_sets.get(name).map(|object| &object.meta)),
-        Kind::HttpRoute | Kind::GrpcRoute | Kind::Gateway => {
-            seen.routes.get(key).map_or(Lookup::Absent, |route| {
-                let version = number(
-                    route
-                        .metadata
-                        .resource_version
-                        .as_deref()
-                        .unwrap_or_default(),
-                );
-                Lookup::Found(
-                    version,
-                    route
-                        .metadata
-                        .uid
-                        .clone()
-                        .filter(|_| route.metadata.deletion_timestamp.is_none()),
-                )
-            })
-        }
+        kind if kind.is_route() => seen.routes.get(key).map_or(Lookup::Absent, |route| {
+            let version = number(
+                route
+                    .metadata
+                    .resource_version
+                    .as_deref()
+                    .unwrap_or_default(),
+            );
+            Lookup::Found(
+                version,
+                route
+                    .metadata
+                    .uid
+                    .clone()
+                    .filter(|_| route.metadata.deletion_timestamp.is_none()),
+            )
+        }),
         _ => Lookup::Unwatched,
     }
 }

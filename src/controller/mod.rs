@@ -4,9 +4,11 @@ mod act;
 mod ask;
 mod change;
 mod fresh;
+mod hooks;
 pub mod lease;
-mod observe;
+pub(crate) mod observe;
 mod queue;
+mod record;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +18,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use kube::Api;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, error, info, warn};
 
@@ -24,16 +26,17 @@ use crate::clock::Clock;
 use crate::cluster::{Changed, Cluster, Place, Shelves, Watches};
 use crate::controller::act::ActError;
 use crate::controller::fresh::Fresh;
+use crate::controller::hooks::Hooks;
 use crate::controller::lease::{Election, Leadership};
 use crate::controller::observe::View;
 use crate::controller::queue::Queue;
 use crate::crd::canary::Canary;
 use crate::crd::moment::Moment;
-use crate::crd::status::{CanaryStatus, Phase, Release};
 use crate::http_client::Http;
+use crate::objects::Kind;
 use crate::rollout::decision::{Decision, Step};
 use crate::rollout::observed::{Answer, Check};
-use crate::telemetry::{Run, Telemetry};
+use crate::telemetry::Telemetry;
 
 /// Answers that are kept for one Canary.
 const MEMO: usize = 64;
@@ -88,8 +91,11 @@ pub(crate) struct Context {
     pub(crate) leadership: Leadership,
     pub(crate) telemetry: Telemetry,
     pub(crate) clock: Clock,
+    pub(crate) hooks: Hooks,
     shelves: Arc<Shelves>,
-    queue: Queue,
+    queue: Arc<Queue>,
+    /// Kinds of routes that have to be watched from now on.
+    wanted: mpsc::UnboundedSender<Kind>,
     /// What is remembered of each Canary between ticks; losing it costs time, never safety.
     notebooks: Mutex<BTreeMap<Place, Arc<tokio::sync::Mutex<Notebook>>>>,
 }
@@ -108,6 +114,7 @@ pub struct Controller {
     settings: Settings,
     changes: mpsc::UnboundedReceiver<Changed>,
     watches: Watches,
+    wanted: mpsc::UnboundedReceiver<Kind>,
 }
 
 impl Controller {
@@ -126,15 +133,21 @@ impl Controller {
             shelves.clone(),
             sender,
         );
+        let (want, wanted) = mpsc::unbounded_channel();
+        let queue = Arc::new(Queue::default());
+        let clock = settings.clock;
+        let hooks = Hooks::new(http.clone(), telemetry.clone(), clock, queue.clone());
         let context = Context {
             cluster,
+            hooks,
             http,
             defaults: settings.defaults.clone(),
             leadership: Leadership::default(),
             telemetry,
-            clock: settings.clock,
+            clock,
             shelves,
-            queue: Queue::default(),
+            queue,
+            wanted: want,
             notebooks: Mutex::default(),
         };
         Self {
@@ -142,6 +155,7 @@ impl Controller {
             settings,
             changes,
             watches,
+            wanted,
         }
     }
 
@@ -150,6 +164,18 @@ impl Controller {
     pub fn canaries(&self) -> Snapshot {
         let shelves = self.context.shelves.clone();
         Arc::new(move |namespace| observe::canaries(&shelves, namespace))
+    }
+
+    /// The door to Kubernetes, which counts what goes through it.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.context.cluster
+    }
+
+    /// Told whenever the Canaries have changed.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.context.shelves.canaries.changes()
     }
 
     /// What is not listed yet; empty once the controller can decide.
@@ -179,6 +205,7 @@ impl Controller {
             self.context.leadership.alone();
         }
         let mut leads = self.context.leadership.subscribe();
+        let mut watched = BTreeSet::from(Kind::ROUTES_ALWAYS);
         let mut ticks = JoinSet::new();
         let context = self.context.clone();
         let mut sweeps = tokio::time::interval(SWEEP);
@@ -189,6 +216,11 @@ impl Controller {
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(change) = self.changes.recv() => change::file(&context, &change),
+                Some(kind) = self.wanted.recv() => {
+                    if watched.insert(kind) {
+                        self.watches.route(&mut tasks, kind);
+                    }
+                }
                 Ok(()) = leads.changed() => lead(&context, *leads.borrow()),
                 _ = sweeps.tick() => sweep::sweep(&context).await,
                 Some(_) = ticks.join_next(), if !ticks.is_empty() => {}
@@ -291,6 +323,7 @@ async fn reconcile(
 ) -> Result<Option<Duration>, ActError> {
     let Some(canary) = context.shelves.canaries.get(&place.0, &place.1) else {
         context.forget(place);
+        context.hooks.forget(&notebook.uid);
         return Ok(None);
     };
     let canary = with_defaults(&canary, &context.defaults);
@@ -312,6 +345,9 @@ async fn reconcile(
         context.leadership.passed(later);
         return Err(ActError::Stale("a later leader has written".to_owned()));
     }
+    if !context.wants(&canary) {
+        return Ok(Some(LAG));
+    }
     let mut view = observe::observe(&canary, &context.shelves, &context.defaults, epoch);
     if notebook.fresh.outdated(&canary) || notebook.fresh.ahead_of(&view.seen) {
         return Ok(Some(LAG));
@@ -327,12 +363,12 @@ async fn reconcile(
     } else if !matches!(written, Err(ActError::Stale(_))) {
         tell(context, &canary, &decision).await;
     }
-    record(context, &canary, &decision.status);
+    record::ended(context, &canary, &decision.status);
     written.map(|_| decision.requeue)
 }
 
 /// The Canary with the provider that holds for it.
-fn with_defaults(canary: &Canary, defaults: &Defaults) -> Canary {
+pub(crate) fn with_defaults(canary: &Canary, defaults: &Defaults) -> Canary {
     let mut canary = canary.clone();
     canary
         .spec
@@ -369,6 +405,7 @@ async fn tell(context: &Context, canary: &Canary, decision: &Decision) {
     if decision.notes.is_empty() {
         return;
     }
+    context.hooks.tell(canary, &decision.notes);
     for note in &decision.notes {
         info!(canary.namespace = %canary.home(), canary.name = canary.metadata.name, reason = note.reason, "{}", note.message);
         if note.reason == "RouteContested" {
@@ -393,58 +430,6 @@ async fn tell(context: &Context, canary: &Canary, decision: &Decision) {
     }
 }
 
-/// Counts releases that ended in this tick.
-fn record(context: &Context, canary: &Canary, status: &CanaryStatus) {
-    let known = canary
-        .status
-        .as_ref()
-        .map(|status| status.history.as_slice())
-        .unwrap_or_default();
-    let new = |release: &&Release| {
-        !known
-            .iter()
-            .any(|old| old.ended_at == release.ended_at && old.revision == release.revision)
-    };
-    for release in status.history.iter().filter(new) {
-        let outcome = format!("{:?}", release.outcome).to_lowercase();
-        let proof = release.marks.first().map_or_else(
-            || "complete".to_owned(),
-            |mark| format!("{mark:?}").to_lowercase(),
-        );
-        let provider = canary.provider(&context.defaults.provider);
-        let seconds = release
-            .started_at
-            .map_or(0.0, |began| release.ended_at.since(began).as_secs_f64());
-        let strategy = if provider == "kubernetes" {
-            "bluegreen"
-        } else {
-            "canary"
-        };
-        context.telemetry.run_ended(
-            &Run {
-                outcome: &outcome,
-                proof: &proof,
-                strategy,
-                provider,
-            },
-            seconds,
-        );
-    }
-    let failed =
-        |status: Option<&CanaryStatus>| status.is_some_and(|status| status.phase == Phase::Failed);
-    if failed(Some(status)) && !failed(canary.status.as_ref()) {
-        let at = status
-            .memory
-            .as_ref()
-            .and_then(|memory| memory.last_round)
-            .map_or(0.0, Moment::as_seconds);
-        let now = Moment::new(context.clock.now()).as_seconds();
-        if at > 0.0 {
-            context.telemetry.rollback_reaction(now - at);
-        }
-    }
-}
-
 impl Context {
     fn notebook(&self, place: &Place) -> Arc<tokio::sync::Mutex<Notebook>> {
         let mut all = self
@@ -452,6 +437,16 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         all.entry(place.clone()).or_default().clone()
+    }
+
+    /// Whether it is known what there is of the kinds of routes that this Canary needs. Those that are not watched yet will be.
+    fn wants(&self, canary: &Canary) -> bool {
+        let unknown = self.shelves.routes.unknown(observe::routes(canary));
+        for kind in &unknown {
+            // The receiver is gone only when the controller ends.
+            let _ = self.wanted.send(*kind);
+        }
+        unknown.is_empty()
     }
 
     fn forget(&self, place: &Place) {

@@ -1,6 +1,6 @@
 //! From what the watches saw to what the core decides on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kube::ResourceExt;
@@ -65,6 +65,14 @@ pub(crate) fn observe(canary: &Canary, shelves: &Shelves, defaults: &Defaults, e
         gateway,
         routes,
     }
+}
+
+/// Kinds of the routes that this Canary, with its provider, reads and writes.
+pub(crate) fn routes(canary: &Canary) -> BTreeSet<Kind> {
+    let provider = canary.spec.provider.as_deref().unwrap_or_default();
+    let objects = router::for_provider(provider).map(|router| router.objects(canary));
+    let kinds = objects.into_iter().flatten().map(|key| key.kind);
+    kinds.filter(|kind| kind.is_route()).collect()
 }
 
 fn templates(shelves: &Shelves, home: &str) -> Templates {
@@ -154,28 +162,12 @@ fn services(
     workload::observe_services(canary, seen, idle(canary))
 }
 
-/// What `<service>-canary` selects while idle: stable's Pods behind gateways, nothing in a mesh (PROVIDERS 0.1).
+/// What the spec says of `<service>-canary` while idle.
 pub(crate) fn idle(canary: &Canary) -> CanaryIdle {
     let service = canary.spec.service.as_ref();
-    match service
+    service
         .map(|service| service.canary_idle)
         .unwrap_or_default()
-    {
-        CanaryIdle::Auto => {
-            let mesh = service.is_some_and(|service| {
-                service
-                    .gateway_refs
-                    .iter()
-                    .any(|parent| parent.kind.as_deref() == Some("Service"))
-            });
-            if mesh {
-                CanaryIdle::Empty
-            } else {
-                CanaryIdle::Stable
-            }
-        }
-        written => written,
-    }
 }
 
 fn route_names(canary: &Canary) -> Vec<String> {
@@ -236,6 +228,7 @@ impl View {
                 .as_ref()
                 .map_or("", |ingress| &ingress.name),
             routes: &self.routes,
+            provider: canary.spec.provider.as_deref().unwrap_or_default(),
             gateway_controller: self.gateway.as_deref(),
             stable: ArmNames {
                 workload: canary.target_name().to_owned(),
@@ -272,10 +265,5 @@ impl View {
 
 /// A snapshot of Canaries for the API, of one namespace or of all.
 pub(crate) fn canaries(shelves: &Shelves, namespace: Option<&str>) -> Vec<Arc<Canary>> {
-    shelves
-        .canaries
-        .list(namespace)
-        .into_iter()
-        .map(|(_, canary)| canary)
-        .collect()
+    shelves.canaries.objects(namespace)
 }

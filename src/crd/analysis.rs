@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::crd::canary::Open;
+use crate::crd::hook::Hook;
 
 /// Steps, checks and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,10 +66,10 @@ pub struct Analysis {
     pub on_failure: OnFailure,
     /// A changed ConfigMap or Secret of the Pods is a release too.
     pub config_tracking: bool,
-    /// Calls to other systems. Their behaviour comes later; set, it is refused.
+    /// Addresses that are asked, or told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
-    pub webhooks: Vec<Open>,
+    pub webhooks: Vec<Hook>,
     /// Messages to people. Their behaviour comes later; set, it is refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]

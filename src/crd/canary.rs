@@ -59,7 +59,7 @@ pub struct CanarySpec {
     /// The HorizontalPodAutoscaler of the target. A ScaledObject comes later; named, it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaler_ref: Option<ObjectRef>,
-    /// The Ingress of the apex. Its providers come later; set, it is refused.
+    /// The Ingress of the apex, for the providers `nginx` and `skipper`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress_ref: Option<ObjectRef>,
     /// The APISIX route. Its provider comes later; set, it is refused.

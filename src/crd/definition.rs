@@ -29,7 +29,7 @@ const CANARY_COLUMNS: [Column; 6] = [
 
 /// Fields of Flagger's `service` whose behaviour comes later. They are in the schema, or the API server would drop them
 /// without a word before they can be refused.
-pub(super) const SERVICE_LATER: [(&str, &str, &str); 16] = [
+pub(super) const SERVICE_LATER: [(&str, &str, &str); 14] = [
     (
         "backendTimeout",
         "string",
@@ -37,12 +37,6 @@ pub(super) const SERVICE_LATER: [(&str, &str, &str); 16] = [
     ),
     ("backends", "array", "Backends of App Mesh"),
     ("corsPolicy", "object", "Cross-origin requests"),
-    (
-        "delegation",
-        "boolean",
-        "The VirtualService is delegated to by another one",
-    ),
-    ("gateways", "array", "Istio's gateways"),
     (
         "headers",
         "object",
@@ -82,24 +76,6 @@ pub(super) const SERVICE_LATER: [(&str, &str, &str); 16] = [
         "object",
         "Labels and annotations that are left to others",
     ),
-];
-
-/// Fields of a webhook: name, type, meaning.
-const WEBHOOK: [(&str, &str, &str); 10] = [
-    ("name", "string", "Its name."),
-    ("type", "string", "When it is called: `rollout` if not set."),
-    ("url", "string", "Its address."),
-    ("timeout", "string", "How long an answer may take."),
-    ("retries", "integer", "Further tries after an error."),
-    (
-        "disableTLS",
-        "boolean",
-        "Skip the verification of the server's certificate.",
-    ),
-    ("muteAlert", "boolean", "No message to people about it."),
-    ("metadata", "object", "Values that are sent along."),
-    ("secretRef", "object", "Secret with the credentials."),
-    ("headersSecretRef", "object", "Secret with headers to send."),
 ];
 
 /// Fields of an alert: name, type, meaning.
@@ -178,6 +154,7 @@ fn canary() -> CustomResourceDefinition {
         schema::default(root, "spec.canary", json!({}));
         schema::distinct(root, "spec.allow", None);
         schema::distinct(root, "spec.analysis.metrics", Some("name"));
+        schema::distinct(root, "spec.analysis.webhooks", Some("name"));
         schema::distinct(root, "status.conditions", Some("type"));
         later(root);
         rules::DURATIONS
@@ -273,7 +250,6 @@ fn later(root: &mut JSONSchemaProps) {
             fields.insert(name.to_owned(), schema::open(type_, &description));
         }
     });
-    schema::open_object(root, "spec.analysis.webhooks[]", &WEBHOOK);
     schema::open_object(root, "spec.analysis.alerts[]", &ALERT);
     schema::open_object(root, "spec.analysis.match[]", &[]);
     schema::open_object(root, "spec.analysis.sessionAffinity", &AFFINITY);

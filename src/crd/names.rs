@@ -5,7 +5,20 @@ use kube::ResourceExt;
 use crate::crd::canary::Canary;
 
 /// Providers that this version can route with.
-pub const PROVIDERS: [&str; 3] = ["gatewayapi:v1", "kubernetes", "none"];
+pub const PROVIDERS: [&str; 9] = [
+    "contour",
+    "gatewayapi:v1",
+    "istio",
+    "kubernetes",
+    "linkerd",
+    "nginx",
+    "none",
+    "skipper",
+    "traefik",
+];
+
+/// Providers that split the traffic of the Ingress that `spec.ingressRef` names.
+pub const BY_INGRESS: [&str; 2] = ["nginx", "skipper"];
 
 impl Canary {
     /// Its namespace.

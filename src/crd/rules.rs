@@ -25,7 +25,7 @@ pub(super) struct DurationField {
 pub(super) const DURATION: &str = r"^([0-9]{1,9}(\.[0-9]{1,9})?(ms|s|m|h)){1,4}$";
 
 /// The fields of a Canary that hold durations.
-pub(super) const DURATIONS: [DurationField; 6] = [
+pub(super) const DURATIONS: [DurationField; 7] = [
     DurationField {
         at: "spec.approvalDeadline",
         least: "1s",
@@ -48,6 +48,10 @@ pub(super) const DURATIONS: [DurationField; 6] = [
     },
     DurationField {
         at: "spec.analysis.metrics[].interval",
+        least: "1s",
+    },
+    DurationField {
+        at: "spec.analysis.webhooks[].timeout",
         least: "1s",
     },
 ];
@@ -102,7 +106,7 @@ pub(super) const METRIC_TEMPLATE: [Rule; 1] = [Rule {
 }];
 
 /// The rules of a Canary.
-pub(super) const CANARY: [Rule; 36] = [
+pub(super) const CANARY: [Rule; 37] = [
     // The object as a whole.
     Rule {
         at: "spec",
@@ -281,6 +285,11 @@ pub(super) const CANARY: [Rule; 36] = [
         at: "spec.analysis.metrics[]",
         rule: "!has(self.threshold) || !has(self.thresholdRange)",
         message: "analysis.metrics: threshold and thresholdRange exclude each other; keep thresholdRange",
+    },
+    Rule {
+        at: "spec.analysis.webhooks[]",
+        rule: "self.url.matches('^https?://[^/@?# ]+([/?][^# ]*)?$')",
+        message: "url is not the address of a hook: write for instance http://flagger-loadtester.test/, without credentials",
     },
     Rule {
         at: "spec.analysis.metrics[].thresholdRange",

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::hook::{Afterwards, HookStatus};
 use crate::crd::moment::Moment;
 
 pub use crate::crd::record::{Mark, Outcome, Release, RequestOutcome, RequestStatus};
@@ -78,6 +79,9 @@ pub struct CanaryStatus {
     /// The last request of a person and what became of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_request: Option<RequestStatus>,
+    /// The release that ended last, while hooks are still to be told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub afterwards: Option<Afterwards>,
     /// Finished attempts, newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Release>,
@@ -326,6 +330,9 @@ pub struct StepStatus {
     /// What a person or an approval is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Wait>,
+    /// The hooks that were asked whether this step may go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookStatus>,
 }
 
 impl StepStatus {
@@ -435,6 +442,9 @@ pub struct Memory {
     pub shared_failures: u32,
     /// Restarts of canary containers that were already counted.
     pub restarts: i32,
+    /// The hooks that may roll back, and when they are asked again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookStatus>,
 }
 
 /// Progress of the deletion of a Canary.

@@ -71,6 +71,13 @@ pub struct CanaryService {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
     pub hosts: Vec<String>,
+    /// Provider `istio`: gateways of the generated VirtualService; those of the mesh alone if not set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
+    pub gateways: Vec<String>,
+    /// Provider `istio`: the generated VirtualService has neither hosts nor gateways, since another one delegates to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delegation: bool,
     /// Timeout of a request in the generated route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 24))]

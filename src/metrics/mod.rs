@@ -4,6 +4,7 @@ mod plan;
 pub mod prometheus;
 pub mod punctual;
 pub mod query;
+mod series;
 mod template;
 
 use std::collections::BTreeMap;

@@ -62,7 +62,8 @@ impl<'a> Planner<'a> {
             templates,
             server,
             provider,
-            grpc: counts_grpc(canary),
+            // The sidecars of Linkerd read the status of gRPC.
+            grpc: counts_grpc(canary) && provider != "linkerd",
         }
     }
 
@@ -513,6 +514,8 @@ mod tests {
     fn grpc_is_not_counted_by_http_status() {
         let service = json!({"port": 80, "appProtocol": "grpc"});
         let grpc = canary(&json!({"service": service}));
+        let (plans, problems) = plan(&grpc, &Templates::new(), Some(SERVER), "linkerd");
+        assert!(plans.len() == 1 && problems.is_empty(), "{problems:?}");
         let (plans, problems) = plan(&grpc, &Templates::new(), Some(SERVER), "gatewayapi:v1");
         assert_eq!(plans, []);
         assert_eq!(

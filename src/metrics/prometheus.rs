@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use crate::analysis::Counter;
 use crate::crd::moment::Moment;
-use crate::metrics::query::{CounterQuery, Process, labelled};
+use crate::metrics::query::{CounterQuery, labelled};
+use crate::metrics::series::Process;
 use crate::metrics::{MetricError, address_problem};
 
 /// Canaries in one request.
@@ -71,6 +72,12 @@ impl<Id> Batch<Id> {
     fn has_room(&self, query: &CounterQuery) -> bool {
         let pods: usize = self.questions.iter().map(|(_, query)| query.pods).sum();
         self.questions.len() < MAX_QUESTIONS && pods + query.pods <= MAX_PODS
+    }
+
+    /// Who is asked.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
     }
 
     /// Who asks.
@@ -352,8 +359,11 @@ fn unnamed() -> MetricError {
 fn process(process: Process, series: &Series) -> &str {
     match process {
         Process::Proxy => series.label("instance"),
-        Process::Pod if series.label("pod").is_empty() => series.label("kubernetes_pod_name"),
-        Process::Pod => series.label("pod"),
+        Process::Pod => ["pod", "kubernetes_pod_name", "instance"]
+            .into_iter()
+            .map(|label| series.label(label))
+            .find(|name| !name.is_empty())
+            .unwrap_or_default(),
     }
 }
 

@@ -7,12 +7,10 @@ use minijinja::Value;
 
 use crate::analysis::{Measure, MetricPlan};
 use crate::crd::moment::Moment;
+use crate::metrics::series::{Counted, Process};
 use crate::metrics::template::{self, Context};
 use crate::metrics::{MetricError, Source};
 use crate::rollout::observed::Reading;
-
-/// The `controllerName` of Traefik's GatewayClass.
-const TRAEFIK: &str = "traefik.io/gateway-controller";
 
 /// Names that one arm of the traffic goes by in series.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +36,8 @@ pub struct Subject<'a> {
     pub ingress: &'a str,
     /// Names of the routes that split the traffic; none: it is not known which.
     pub routes: &'a [String],
+    /// The provider that routes.
+    pub provider: &'a str,
     /// The `controllerName` that the route's status names; `None`: no gateway routes, or none has said so.
     pub gateway_controller: Option<&'a str>,
     /// Stable's names.
@@ -73,13 +73,15 @@ impl CounterQuery {
     }
 }
 
-/// What counts the requests.
+/// Who counts requests, and under which names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Process {
-    /// The application: a Pod counts for the arm that it belongs to.
-    Pod,
-    /// A proxy counts for both arms, by label.
-    Proxy,
+pub struct Counts {
+    /// The proxy's name; `None`: the application itself does.
+    pub by: Option<&'static str>,
+    /// Its series of requests.
+    pub requests: &'static str,
+    /// Its series of durations.
+    pub buckets: &'static str,
 }
 
 /// One window of a value, for one arm.
@@ -180,10 +182,13 @@ fn duration(duration: Duration) -> String {
     }
 }
 
+/// Whose counters are asked for the built-in checks.
+#[must_use]
+pub fn counts(subject: &Subject<'_>) -> Counts {
+    Counted::of(subject).counts()
+}
+
 /// The query for the raw counters of both arms.
-///
-/// Traefik counts for the Services that it routes to; elsewhere the application's own series are read, by the names of its
-/// Pods. Arms without a Pod are left out there, since a selector without a name would find other people's series.
 ///
 /// # Errors
 ///
@@ -193,19 +198,13 @@ pub fn counters(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery
         let message = format!("{} is not measured by counters", plan.name);
         return Err(MetricError::Rejected(message));
     }
-    let (series, process) = match subject.gateway_controller {
-        Some(TRAEFIK) => (&TRAEFIK_SERIES, Process::Proxy),
-        _ => (&APP_SERIES, Process::Pod),
-    };
-    let slower_than = plan.limit.slower_than_ms.map(|ms| ms / 1000.0);
+    let counted = Counted::of(subject);
+    let slower_than = plan.limit.slower_than_ms.map(|ms| counted.series.bound(ms));
     let mut parts = Vec::new();
     for (label, arm) in [("canary", &subject.canary), ("stable", &subject.stable)] {
-        let selectors = match process {
-            Process::Proxy => traefik_selectors(subject, arm),
-            Process::Pod => pod_selectors(subject.namespace, &arm.pods),
-        };
+        let selectors = (counted.select)(subject, arm);
         if !selectors.is_empty() {
-            let kinds = series.kinds(&selectors, slower_than.is_some());
+            let kinds = counted.series.kinds(&selectors, slower_than.is_some());
             parts.extend(
                 kinds.map(|(kind, vector)| labelled(&vector, "k", &format!("{label}.{kind}"))),
             );
@@ -213,91 +212,10 @@ pub fn counters(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery
     }
     Ok(CounterQuery {
         parts,
-        process,
+        process: counted.process,
         slower_than,
         pods: subject.canary.pods.len() + subject.stable.pods.len(),
     })
-}
-
-/// The series of one kind of process (PROVIDERS 2.2).
-struct Series {
-    requests: &'static str,
-    errors: &'static str,
-    buckets: &'static str,
-    /// Labels that name the process, and the job that scraped it.
-    by: &'static str,
-}
-
-const TRAEFIK_SERIES: Series = Series {
-    requests: "traefik_service_requests_total",
-    errors: r#"code=~"5..""#,
-    buckets: "traefik_service_request_duration_seconds_bucket",
-    by: "job,instance",
-};
-
-const APP_SERIES: Series = Series {
-    requests: "http_request_duration_seconds_count",
-    errors: r#"status=~"5.*""#,
-    buckets: "http_request_duration_seconds_bucket",
-    by: "job,pod,kubernetes_pod_name",
-};
-
-impl Series {
-    /// The vectors of one arm, each with its kind: requests and errors, or buckets; and the times of their samples.
-    fn kinds(
-        &self,
-        selectors: &[String],
-        buckets: bool,
-    ) -> std::vec::IntoIter<(&'static str, String)> {
-        let by = self.by;
-        let kinds = if buckets {
-            let infinite = r#"le="+Inf""#;
-            vec![
-                (
-                    "le",
-                    format!("sum by ({by},le) ({})", either(self.buckets, selectors, "")),
-                ),
-                ("at", newest(by, self.buckets, selectors, infinite)),
-            ]
-        } else {
-            vec![
-                (
-                    "all",
-                    format!("sum by ({by}) ({})", either(self.requests, selectors, "")),
-                ),
-                (
-                    "bad",
-                    format!(
-                        "sum by ({by}) ({})",
-                        either(self.requests, selectors, self.errors)
-                    ),
-                ),
-                ("at", newest(by, self.requests, selectors, "")),
-            ]
-        };
-        kinds.into_iter()
-    }
-}
-
-/// A series by each spelling of its selector; a series that both find is there once.
-fn either(series: &str, selectors: &[String], matcher: &str) -> String {
-    let vectors: Vec<_> = vectors(series, selectors, matcher).collect();
-    vectors.join(" or ")
-}
-
-/// Times of the samples. `timestamp` stands around every selector for itself: around anything else it would be the time of
-/// the query.
-fn newest(by: &str, series: &str, selectors: &[String], matcher: &str) -> String {
-    let vectors = vectors(series, selectors, matcher).map(|vector| format!("timestamp({vector})"));
-    let vectors: Vec<_> = vectors.collect();
-    format!("max by ({by}) ({})", vectors.join(" or "))
-}
-
-fn vectors(series: &str, selectors: &[String], matcher: &str) -> impl Iterator<Item = String> {
-    let comma = if matcher.is_empty() { "" } else { "," };
-    selectors
-        .iter()
-        .map(move |selector| format!("{series}{{{selector}{comma}{matcher}}}"))
 }
 
 /// The vector with a label of this value.
@@ -305,63 +223,14 @@ pub(super) fn labelled(vector: &str, label: &str, value: &str) -> String {
     format!(r#"label_replace({vector}, "{label}", "{value}", "", "")"#)
 }
 
-/// Selectors of Traefik's series for one backend, in both spellings: a scrape without `honorLabels` renames its `service`.
-///
-/// Up to 3.7.5 Traefik names a backend of a Gateway route by namespace, Service and port; routes share it. From 3.7.6 on
-/// the name begins with the route, its Gateway and entry point, the rule's index and a hash of its match, and ends with the
-/// backend's position, so that it can only be matched by pattern. Both forms name namespace and Service in full, and
-/// neither pattern of stable finds the canary.
-fn traefik_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
-    let (namespace, service) = (quoted(subject.namespace), quoted(&arm.service));
-    let routes: Vec<_> = subject
-        .routes
-        .iter()
-        .map(|route| normalized(route))
-        .collect();
-    let route = match routes.as_slice() {
-        [] => ".+".to_owned(),
-        routes => format!("({})", one_of(routes)),
-    };
-    let home = normalized(subject.namespace);
-    let old = quoted(&normalized(&format!(
-        "{}-{}-http",
-        subject.namespace, arm.service
-    )));
-    let new =
-        format!("httproute-{home}-{route}-gw-.+-[0-9a-f]{{20}}-svc-{namespace}-{service}-[0-9]+");
-    let pattern = format!("({old}-{}|{new})@kubernetesgateway", subject.port);
-    ["service", "exported_service"]
-        .map(|label| format!("{label}=~{}", string(&pattern)))
-        .into()
-}
-
-/// A name as Traefik normalises it: parts of letters and digits, joined by `-`.
-fn normalized(name: &str) -> String {
-    let parts = name.split(|c: char| !c.is_alphanumeric());
-    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
-    parts.join("-")
-}
-
-/// Selectors of series of these Pods, by the labels of the Prometheus Operator and of older relabelling.
-fn pod_selectors(namespace: &str, pods: &[String]) -> Vec<String> {
-    if pods.is_empty() {
-        return Vec::new();
-    }
-    let (namespace, pods) = (string(namespace), string(&one_of(pods)));
-    vec![
-        format!("namespace={namespace},pod=~{pods}"),
-        format!("kubernetes_namespace={namespace},kubernetes_pod_name=~{pods}"),
-    ]
-}
-
 /// A pattern of RE2 for exactly these names.
-fn one_of(names: &[String]) -> String {
+pub(super) fn one_of(names: &[String]) -> String {
     let quoted: Vec<_> = names.iter().map(|name| quoted(name)).collect();
     quoted.join("|")
 }
 
 /// A text that stands for itself in RE2.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len());
     for c in text.chars() {
         if r"\.+*?()|[]{}^$".contains(c) {
@@ -373,7 +242,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// A string of PromQL.
-fn string(text: &str) -> String {
+pub(super) fn string(text: &str) -> String {
     let text = text
         .replace('\\', r"\\")
         .replace('"', r#"\""#)
@@ -389,6 +258,7 @@ mod tests {
     use super::*;
     use crate::analysis::Limit;
     use crate::crd::canary::OnNoData;
+    use crate::metrics::series::TRAEFIK;
 
     fn plan(slower_than_ms: Option<f64>) -> MetricPlan {
         MetricPlan {

@@ -10,8 +10,8 @@ use crate::crd::status::{
     Verdict,
 };
 use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Target};
-use crate::rollout::steps;
 use crate::rollout::tick::{Asked, Tick};
+use crate::rollout::{hooks, steps};
 
 /// How far stable's own traffic is looked back on, longest first, in seconds; the first that the server remembers counts.
 const LOOK_BACK: [u64; 2] = [600, 20];
@@ -81,7 +81,11 @@ pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     tick.status.diagnosis.clear();
     tick.status.memory = Some(Memory::default());
     enter(tick, 0);
-    tick.want(first);
+    tick.want(if hooks::precede_weight(tick) {
+        0
+    } else {
+        first
+    });
     tick.go(Phase::Progressing);
     let images = target.images.join(", ");
     tick.note(
@@ -110,6 +114,7 @@ pub(crate) fn enter(tick: &mut Tick<'_>, index: u32) {
         passed: 0,
         paused_at: None,
         waiting: None,
+        hooks: Vec::new(),
     });
     if let Some(memory) = &mut tick.status.memory {
         memory.window_start = None;
@@ -226,6 +231,7 @@ pub(crate) fn close(tick: &mut Tick<'_>, outcome: Outcome, reason: String, by: O
         attempt: candidate.attempt,
     };
     record(tick, release);
+    hooks::remember(tick, outcome);
 }
 
 /// Puts a finished release into the history, newest first, within `historyLimit`.

@@ -10,10 +10,10 @@ use crate::analysis::counts::{self, Increments};
 use crate::analysis::{Measure, MetricPlan, threshold, traffic};
 use crate::crd::canary::OnNoData;
 use crate::crd::moment::Moment;
-use crate::crd::status::{CheckStatus, CheckVerdict, PlannedStep, TrafficLevel};
+use crate::crd::status::{CheckStatus, CheckVerdict, Phase, PlannedStep, TrafficLevel};
 use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, TrafficKind};
-use crate::rollout::round;
 use crate::rollout::tick::{Asked, Tick};
+use crate::rollout::{hooks, round};
 
 /// The fast lane is never slower than this (ANALYSIS 2.5 has 5 s for the comparison; guards need a few scrapes).
 const SLOWEST_LANE: Duration = Duration::from_secs(15);
@@ -37,8 +37,20 @@ pub(crate) fn round(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
     let Some(round) = due(tick) else {
         return Ok(());
     };
+    let hooks = if round.full {
+        hooks::round(tick, &round)?
+    } else {
+        None
+    };
+    if tick.status.phase == Phase::Failed {
+        return Ok(());
+    }
+    // While a hook has not answered, the others may fail but not pass.
+    let full = hooks.is_some();
+    let round = Round { full, ..round };
     let restarts = restarts(tick, round.at);
     let mut checks = metrics(tick, &round, planned.weight)?;
+    checks.extend(hooks.into_iter().flatten());
     checks.extend(restarts);
     if round.full {
         checks.push(readiness(tick, round.at));

@@ -8,6 +8,7 @@ mod checks;
 mod conditions;
 pub mod decision;
 mod ending;
+mod hooks;
 mod idle;
 mod invariants;
 pub mod observed;
@@ -21,6 +22,7 @@ mod round;
 mod size;
 mod steps;
 mod tick;
+pub mod verbs;
 
 #[cfg(test)]
 mod tests;

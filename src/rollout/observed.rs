@@ -1,8 +1,10 @@
 //! What goes into a decision: the world as the adapters saw it, in the core's words.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::analysis::{Counter, MetricPlan};
+use crate::crd::hook::HookKind;
 use crate::crd::moment::Moment;
 use crate::crd::status::Diagnosis;
 
@@ -198,6 +200,8 @@ pub struct Services {
     pub apex: Presence,
     /// The canary Service exists and is ours; or why not.
     pub canary: Presence,
+    /// The canary has a ready Pod, so that its Service can lead somewhere.
+    pub canary_has_pods: bool,
     /// The canary Service selects the canary's Pods.
     pub selects_canary: bool,
     /// It does, and exactly the ready ones of them are endpoints.
@@ -245,6 +249,50 @@ pub enum Check {
     Target,
     /// The counters or the value of this metric.
     Metric(MetricCheck),
+    /// What does this hook say?
+    Hook(HookCall),
+}
+
+/// One call of a hook. The same call is never made twice with different meanings, and made again it says so: its fields are a part
+/// of the key that it carries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HookCall {
+    /// The hook's name.
+    pub name: String,
+    /// When it is called.
+    pub kind: HookKind,
+    /// The attempt.
+    pub attempt: u32,
+    /// The step, from 0.
+    pub step: u32,
+    /// Calls in this step before this one.
+    pub number: u32,
+}
+
+/// What a hook said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookReply {
+    /// What it wants.
+    pub verdict: HookVerdict,
+    /// Why, or what went wrong; for people.
+    pub reason: String,
+    /// How long it wants to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// What a hook wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookVerdict {
+    /// Go on.
+    Continue,
+    /// Not yet.
+    Wait,
+    /// No, or no answer.
+    Refused,
+    /// A failed check, by its own word.
+    Fail,
+    /// An end of this release, by its own word.
+    Abort,
 }
 
 /// A question to a metrics server.
@@ -294,6 +342,10 @@ pub enum Answer {
     Unreachable(String),
     /// The server refused the query: a mistake of the configuration.
     Rejected(String),
+    /// What a hook said.
+    Hook(HookReply),
+    /// The hook is being asked: its answer calls the Canary.
+    Asked,
 }
 
 /// The target as a live read saw it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::crd::status::{Ending, Phase};
 use crate::rollout::observed::{Answer, Check};
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{attempt, ending, idle, progress, promotion, request};
+use crate::rollout::{attempt, ending, hooks, idle, progress, promotion, request};
 
 /// No tick passes through more phases than this: a longer way would be a loop.
 const MOST_PHASES: usize = 8;
@@ -26,6 +26,7 @@ pub(crate) fn run(tick: &mut Tick<'_>) -> Asked<()> {
         return Ok(());
     }
     trouble(tick);
+    hooks::tell(tick)?;
     for _ in 0..MOST_PHASES {
         let before = tick.status.phase;
         step(tick)?;

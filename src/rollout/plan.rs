@@ -246,7 +246,10 @@ fn place(tick: &Tick<'_>, plan: &mut Vec<Action>) {
     let grown = current.is_some_and(|canary| canary.arm.replicas >= replicas);
     let weighed = tick.kind() != TrafficKind::Replicas
         || tick.written().is_some_and(|seen| seen.percent() == wanted);
-    if grown && weighed && tick.seen.services.selects_canary {
+    // A backend without a ready Pod takes the whole route with it at some proxies: the Service follows once there is one.
+    let services = &tick.seen.services;
+    let pointed = services.selects_canary || !services.canary_has_pods;
+    if grown && weighed && pointed {
         return;
     }
     let autoscale = tick.seen.capacity.copyable && tick.seen.capacity.locked;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::crd::hook::HookKind;
 use crate::crd::status::{Mark, Outcome, Phase, PlannedStep, Wait};
 use crate::rollout::observed::{Acceptance, CanaryArm, Gate, Target};
 use crate::rollout::readiness::{late, ready_canary};
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{attempt, checks, promotion, size};
+use crate::rollout::{attempt, checks, hooks, promotion, size};
 
 /// One tick of an attempt that is under way.
 pub(crate) fn advance(tick: &mut Tick<'_>) -> Asked<()> {
@@ -29,6 +30,9 @@ pub(crate) fn advance(tick: &mut Tick<'_>) -> Asked<()> {
         return Ok(());
     }
     lost_readiness(tick);
+    if tick.status.phase != Phase::Failed {
+        hooks::watch(tick)?;
+    }
     if tick.status.phase == Phase::Failed {
         return Ok(());
     }
@@ -201,7 +205,7 @@ fn on_hold(tick: &mut Tick<'_>, target: &Target) -> Option<String> {
 }
 
 /// The deadline moves on: what stands in the way is not the candidate's fault. Comes back before it passes.
-fn extend(tick: &mut Tick<'_>) {
+pub(crate) fn extend(tick: &mut Tick<'_>) {
     let deadline = tick.now.after(tick.progress_deadline());
     let half = tick.progress_deadline() / 2;
     tick.wake_at(tick.now.after(half));
@@ -239,14 +243,22 @@ fn step(tick: &mut Tick<'_>) -> Asked<()> {
         promotion::begin(tick);
         return Ok(());
     };
-    if starts_with_pause(index, &planned) {
-        pause(tick, &planned);
+    if index == 0 && !hooks::pass(tick, HookKind::ConfirmRollout)? {
         return Ok(());
+    }
+    if starts_with_pause(index, &planned) {
+        return pause(tick, &planned);
+    }
+    if tick.status.phase == Phase::Waiting {
+        tick.go(Phase::Progressing);
     }
     let Some(canary) = ready_canary(tick, size::canary(tick, planned.weight)) else {
         return Ok(());
     };
     if canary.arm.ready > 0 && tick.status.traffic.wanted != planned.weight {
+        if !may_move(tick, index, &planned)? {
+            return Ok(());
+        }
         tick.want(planned.weight);
     }
     if !clock_runs(tick, &planned) {
@@ -265,9 +277,18 @@ fn step(tick: &mut Tick<'_>) -> Asked<()> {
         .step()
         .is_some_and(|step| step.passed >= planned.checks)
     {
-        pause(tick, &planned);
+        return pause(tick, &planned);
     }
     Ok(())
+}
+
+/// The hooks that stand before a weight let it be written.
+fn may_move(tick: &mut Tick<'_>, index: u32, planned: &PlannedStep) -> Asked<bool> {
+    if index == 0 && !hooks::pass(tick, HookKind::PreRollout)? {
+        return Ok(false);
+    }
+    Ok(planned.weight <= tick.status.traffic.wanted
+        || hooks::pass(tick, HookKind::ConfirmTrafficIncrease)?)
 }
 
 /// A pause before anything is deployed: the phase Waiting.
@@ -328,23 +349,27 @@ fn grow_backing(tick: &mut Tick<'_>, canary: &CanaryArm) {
 }
 
 /// The checks are done: the step's pause, then the next step or promotion.
-fn pause(tick: &mut Tick<'_>, planned: &PlannedStep) {
+fn pause(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
+    if hooks::are_asked(tick, HookKind::ConfirmPromotion) {
+        return leave(tick);
+    }
     if tick.step().is_some_and(|step| step.waiting.is_some()) {
-        return stand(tick, planned);
+        stand(tick, planned);
+        return Ok(());
     }
     let Some(pause) = planned.pause else {
-        return next(tick);
+        return leave(tick);
     };
     let now = tick.now;
     let Some(step) = &mut tick.status.step else {
-        return;
+        return Ok(());
     };
     let since = *step.paused_at.get_or_insert(now);
     match pause.seconds {
         Some(seconds) => {
             let until = since.after(Duration::from_secs(u64::from(seconds)));
             if until <= now {
-                return next(tick);
+                return leave(tick);
             }
             tick.wake_at(until);
             let weight = planned.weight;
@@ -355,6 +380,16 @@ fn pause(tick: &mut Tick<'_>, planned: &PlannedStep) {
             stand(tick, planned);
         }
     }
+    Ok(())
+}
+
+/// The step is done. Before promotion its hooks are asked, and the checks go on meanwhile.
+fn leave(tick: &mut Tick<'_>) -> Asked<()> {
+    let last = tick.step().is_some_and(|step| step.index + 1 >= step.of);
+    if !last || hooks::pass(tick, HookKind::ConfirmPromotion)? {
+        next(tick);
+    }
+    Ok(())
 }
 
 /// Waits for a person from now on.
@@ -425,6 +460,12 @@ pub(crate) fn next(tick: &mut Tick<'_>) {
         return;
     };
     if index >= of {
+        if hooks::demand(tick, HookKind::ConfirmPromotion) {
+            if let Some(step) = &mut tick.status.step {
+                step.waiting = None;
+            }
+            return;
+        }
         return promotion::begin(tick);
     }
     let planned = usize::try_from(index)
@@ -432,6 +473,8 @@ pub(crate) fn next(tick: &mut Tick<'_>) {
         .and_then(|index| tick.status.plan.get(index).cloned());
     attempt::enter(tick, index);
     let weight = planned.map_or(0, |planned| planned.weight);
-    tick.want(weight.max(tick.status.traffic.wanted));
+    if !hooks::precede_weight(tick) {
+        tick.want(weight.max(tick.status.traffic.wanted));
+    }
     tick.say(format!("step {} of {of}: moving to {weight} %", index + 1));
 }

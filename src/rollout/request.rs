@@ -6,7 +6,7 @@ use crate::crd::status::{Mark, Outcome, Phase, RequestOutcome, RequestStatus, Wa
 use crate::objects::mark;
 use crate::rollout::observed::Gate;
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{attempt, progress, promotion};
+use crate::rollout::{attempt, hooks, progress, promotion};
 
 /// A request in its long form. Unknown and doubled members are errors: admission judged the verb by its text.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -166,6 +166,7 @@ fn promote(tick: &mut Tick<'_>) -> Handled {
         Some(Wait::Paused) => return Err("it is paused by request: `resume` ends that".to_owned()),
         Some(Wait::Approval) => {}
         Some(Wait::NoEvidence | Wait::Contested) => attempt::mark(tick, Mark::Unproven),
+        None if overruled(tick) => return Ok("went on without the hook".to_owned()),
         None if timed_pause(tick) => {}
         None if in_progress(tick) => return Err(still_to_come(tick)),
         None => return wrong_phase(tick, "while a release waits for a go-ahead"),
@@ -173,6 +174,18 @@ fn promote(tick: &mut Tick<'_>) -> Handled {
     tick.note("GateOpened", "a person went on");
     progress::next(tick);
     Ok("went on".to_owned())
+}
+
+/// A hook was waited for, and a person goes on without it.
+fn overruled(tick: &mut Tick<'_>) -> bool {
+    let (now, open) = (tick.now, in_progress(tick));
+    let step = tick.status.step.as_mut().filter(|_| open);
+    let overruled = step.is_some_and(|step| hooks::overrule(step, now));
+    if overruled {
+        tick.note("GateOpened", "a person went on without the hook");
+        attempt::mark(tick, Mark::Forced);
+    }
+    overruled
 }
 
 /// The checks of the step are done and its timed pause runs.

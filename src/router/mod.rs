@@ -1,27 +1,39 @@
 //! Routes: between the core's words and the traffic objects of meshes and gateways.
 
-pub mod gateway_api;
+mod acceptance;
+mod contour;
+mod form;
+mod gateway_api;
+mod ingress;
+mod istio;
 pub mod kubernetes;
+mod nginx;
 pub mod none;
+mod owned;
+mod pair;
+mod patched;
+mod skipper;
 #[cfg(test)]
 mod tests;
+mod traefik;
+mod weighted;
 
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
 use crate::crd::names::PROVIDERS;
-use crate::objects::{Change, Live, ObjectKey, Seen};
-use crate::rollout::observed::{Abilities, Problem, Routes, Severity, Split};
+use crate::objects::{Change, Kind, Live, ObjectKey, Seen};
+use crate::rollout::observed::{Abilities, Acceptance, Problem, Routes, Severity, Split};
 
 /// Meshes that their makers have ended; every version of them is refused.
 pub const RETIRED: [&str; 2] = ["appmesh", "osm"];
 
 /// Providers that come in a later version, to tell them from misspelt ones.
-const LATER: [&str; 11] = [
-    "istio", "linkerd", "traefik", "nginx", "smi", "contour", "gloo", "skipper", "kuma", "apisix",
-    "knative",
-];
+const LATER: [&str; 5] = ["smi", "gloo", "kuma", "apisix", "knative"];
+
+/// Providers that were tried against their definitions and files alone, since none of the real ones can be run by our tests.
+pub const UNTRIED: [&str; 3] = ["istio", "linkerd", "skipper"];
 
 /// Field managers of our own, none of which is an editor of a route.
 const OURS: [&str; 2] = ["serin", "serin-capacity"];
@@ -69,9 +81,15 @@ pub trait Router: Send + Sync {
 #[must_use]
 pub fn for_provider(provider: &str) -> Option<Box<dyn Router>> {
     match provider {
-        "gatewayapi" | "gatewayapi:v1" => Some(Box::new(gateway_api::GatewayApi)),
+        "contour" => Some(Box::new(contour::ROUTER)),
+        "gatewayapi" | "gatewayapi:v1" => Some(Box::new(gateway_api::ROUTER)),
+        "istio" => Some(Box::new(istio::ROUTER)),
         "kubernetes" => Some(Box::new(kubernetes::Kubernetes::default())),
+        "linkerd" => Some(Box::new(gateway_api::LINKERD)),
+        "nginx" => Some(Box::new(nginx::ROUTER)),
         "none" => Some(Box::new(none::Workers)),
+        "skipper" => Some(Box::new(skipper::ROUTER)),
+        "traefik" => Some(Box::new(traefik::ROUTER)),
         _ => None,
     }
 }
@@ -85,7 +103,7 @@ pub fn unknown(provider: &str) -> Problem {
         return refusal(
             "ProviderRetired",
             format!(
-                "spec.provider: {provider} is retired by its makers; use one of: {exist} (istio comes later)"
+                "spec.provider: {provider} is retired by its makers; use gatewayapi:v1 or istio in its place (there are: {exist})"
             ),
         );
     }
@@ -114,6 +132,57 @@ fn warning(reason: &'static str, message: String) -> Problem {
         message,
         severity: Severity::Warning,
     }
+}
+
+/// Whether the controllers of a route run it as it stands. Where they have no word for it, it counts at once.
+fn accepted(key: &ObjectKey, route: &DynamicObject, seen: &Seen) -> Acceptance {
+    match key.kind {
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TcpRoute | Kind::TlsRoute => {
+            gateway_api::acceptance::of_route(key, route, seen)
+        }
+        Kind::HttpProxy => contour::acceptance(key, route),
+        _ => Acceptance::Accepted,
+    }
+}
+
+/// What to say if the API of a kind is not there, or must not be read.
+fn missing(kind: Kind, seen: &Seen) -> Option<String> {
+    if seen.kinds.contains(&kind) {
+        return None;
+    }
+    let from = match kind.group() {
+        "gateway.networking.k8s.io" => "the Gateway API",
+        "networking.istio.io" => "Istio's definitions",
+        "projectcontour.io" => "Contour's definitions",
+        "traefik.io" => "Traefik's definitions",
+        _ => "its definition",
+    };
+    Some(format!(
+        "the cluster has no {}: install {from}",
+        kind.spoken()
+    ))
+}
+
+/// Warns of fields of `spec.service` that the provider has no use for.
+fn unused(canary: &Canary, fields: &[&str], instead: &str) -> Vec<Problem> {
+    let Some(service) = &canary.spec.service else {
+        return Vec::new();
+    };
+    let set = |field: &&&str| match **field {
+        "gatewayRefs" => !service.gateway_refs.is_empty(),
+        "hosts" => !service.hosts.is_empty(),
+        "timeout" => service.timeout.is_some(),
+        _ => false,
+    };
+    let provider = canary.spec.provider.as_deref().unwrap_or_default();
+    let fields = fields.iter().filter(set);
+    let warned = fields.map(|field| {
+        let message = format!(
+            "spec.service.{field}: provider {provider} has no use for it: {instead}; take it out"
+        );
+        warning("ConfigurationError", message)
+    });
+    warned.collect()
 }
 
 /// An object as people write it: `HTTPRoute shop/podinfo`.

@@ -3,16 +3,21 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Extract};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use crate::cluster::Place;
 use crate::crd::canary::Canary;
 use crate::crd::status::Phase;
+use crate::server::access::Caller;
+use crate::server::admit::Admitted;
 use crate::server::problem::Problem;
 use crate::server::view::{CanaryItem, CanaryList, CanaryView};
 use crate::server::{State, selector};
@@ -48,19 +53,54 @@ pub(super) async fn list_namespace(
 /// `GET /api/v1/namespaces/{namespace}/canaries/{name}`
 pub(super) async fn one(
     Extract(state): Extract<State>,
-    path: Result<Path<(String, String)>, PathRejection>,
+    path: Result<Path<Place>, PathRejection>,
 ) -> Result<Json<CanaryView>, Problem> {
-    let Path((namespace, name)) = path.map_err(|rejection| bad(rejection.body_text()))?;
-    let found = (state.canaries)(Some(&namespace))
-        .into_iter()
-        .find(|canary| canary.name_any() == name);
-    let missing = || {
-        let detail = format!("there is no Canary {name} in namespace {namespace}");
-        Problem::new(StatusCode::NOT_FOUND, detail)
+    let Path(place) = path.map_err(|rejection| bad(rejection.body_text()))?;
+    let canary = find(&state, &place)?;
+    Ok(Json(CanaryView::of(&canary)))
+}
+
+/// `GET /api/v1/namespaces/{namespace}/canaries/{name}/timeline`
+pub(super) async fn timeline(
+    Extract(state): Extract<State>,
+    path: Result<Path<Place>, PathRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    let Path(place) = path.map_err(|rejection| bad(rejection.body_text()))?;
+    let canary = find(&state, &place)?;
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    Ok((headers, state.recorder.timeline(&canary)))
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub(super) struct WhoAmI {
+    /// The name that the API server knows the token's owner by; null for nobody in particular.
+    user: Option<String>,
+    /// Nobody in particular: no token was sent, and none is needed to read.
+    anonymous: bool,
+}
+
+/// `GET /api/v1/whoami`
+pub(super) async fn whoami(Extension(admitted): Extension<Admitted>) -> Json<WhoAmI> {
+    let user = match admitted.caller {
+        Caller::Anonymous => None,
+        Caller::Known(person, _) => Some(person.name.clone()),
     };
-    found
-        .map(|canary| Json(CanaryView::of(&canary)))
-        .ok_or_else(missing)
+    Json(WhoAmI {
+        anonymous: user.is_none(),
+        user,
+    })
+}
+
+fn find(state: &State, place: &Place) -> Result<Arc<Canary>, Problem> {
+    let found = state.recorder.canary(place);
+    found.ok_or_else(|| missing(place))
+}
+
+/// There is no such Canary.
+pub(super) fn missing((namespace, name): &Place) -> Problem {
+    let detail = format!("there is no Canary {name} in namespace {namespace}");
+    Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
 fn select(
@@ -90,7 +130,8 @@ fn wanted(canary: &Canary, phase: Option<Phase>, labels: &Selector) -> bool {
     phase.is_none_or(|phase| phase == is) && labels.matches(canary.labels())
 }
 
-fn bad(detail: impl Into<String>) -> Problem {
+/// Something in path or query cannot be understood.
+pub(super) fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{Request, State as Extract};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -72,8 +72,5 @@ fn refusal(health: &Health) -> Option<Response> {
         return None;
     }
     let detail = format!("not ready: waiting for {}", missing.join(", "));
-    let mut response = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
-    let soon = HeaderValue::from_static("1");
-    response.headers_mut().insert(header::RETRY_AFTER, soon);
-    Some(response)
+    Some(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response())
 }

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -13,7 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
 use tracing::{debug, warn};
 
 /// Connections at the same time: enough for probes, scrapers and readers; more wait in the kernel's queue.
@@ -24,6 +28,8 @@ pub const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 const HEADER_LIMIT: usize = 16 * 1024;
 /// After so long a connection takes no further request, so that none is kept for ever.
 const CONNECTION_LIFE: Duration = Duration::from_secs(300);
+/// So long a stream may stand still before its connection ends like any other. Streams that are read say something every 15 s.
+const STANDSTILL: Duration = Duration::from_secs(45);
 /// How long a request in flight, or a slow reader, is waited for when its connection ends.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -41,6 +47,35 @@ pub async fn serve_tls(
 ) {
     let tls = Some(tls);
     connections(listener, Door { app, tls }, shutdown).await;
+}
+
+/// The connection that a request came by, as streams see it. Every request of this server carries it.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    closed: Option<watch::Receiver<bool>>,
+    /// When a stream was last asked for more.
+    beat: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Line {
+    /// A stream is asked for more: its reader reads.
+    pub fn beat(&self) {
+        *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Ends when the server stops.
+    pub async fn closed(&mut self) {
+        match &mut self.closed {
+            Some(closed) => drop(closed.wait_for(|closed| *closed).await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A stream goes on here, and is read.
+    fn streams(&self) -> bool {
+        let beat = *self.beat.lock().unwrap_or_else(PoisonError::into_inner);
+        beat.is_some_and(|beat| beat.elapsed() < STANDSTILL)
+    }
 }
 
 /// What a connection leads to, and how it begins.
@@ -102,22 +137,39 @@ async fn connection(stream: TcpStream, door: Door, closed: watch::Receiver<bool>
     }
 }
 
-async fn speak(
+pub(super) async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     app: Router,
     mut closed: watch::Receiver<bool>,
 ) {
-    let service = TowerToHyperService::new(app);
+    let line = Line {
+        closed: Some(closed.clone()),
+        beat: Arc::default(),
+    };
+    let on = line.clone();
+    let service =
+        TowerToHyperService::new(app.map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(on.clone());
+            request
+        }));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_DEADLINE)
         .max_buf_size(HEADER_LIMIT)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    tokio::select! {
-        result = connection.as_mut() => return ended(result),
-        _ = closed.wait_for(|closed| *closed) => {}
-        () = tokio::time::sleep(CONNECTION_LIFE) => {}
+    let mut life = CONNECTION_LIFE;
+    loop {
+        tokio::select! {
+            result = connection.as_mut() => return ended(result),
+            _ = closed.wait_for(|closed| *closed) => break,
+            () = tokio::time::sleep(life) => {
+                if !line.streams() {
+                    break;
+                }
+                life = STANDSTILL;
+            }
+        }
     }
     connection.as_mut().graceful_shutdown();
     match tokio::time::timeout(FAREWELL, connection).await {

@@ -1,11 +1,24 @@
-//! The HTTP server of the controller: probes, metrics, and an API to read Canaries. It holds no state of its own.
+//! The HTTP server of the controller: probes, metrics, a web page, and an API to read Canaries and to ask for verbs. It keeps nothing
+//! that cannot be lost: what changed lately, and what the API server said of people.
 
+pub mod access;
+mod admit;
 pub mod api;
+pub mod ask;
+mod cache;
+mod events;
 pub mod health;
 pub mod listen;
+pub mod openapi;
 pub mod problem;
+pub mod recorder;
+mod routes;
 pub mod selector;
+pub mod timeline;
+pub mod tls;
+mod ui;
 pub mod view;
+mod wanted;
 pub mod webhook;
 
 use std::fmt;
@@ -15,13 +28,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State as Extract};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
 use crate::crd::canary::Canary;
+use crate::server::access::Access;
+use crate::server::ask::Desk;
 use crate::server::health::Health;
 use crate::server::problem::Problem;
+use crate::server::recorder::Recorder;
 use crate::telemetry::{OPEN_METRICS, Telemetry};
 
 /// Bytes that a request's body may have.
@@ -41,32 +56,26 @@ pub struct State {
     pub health: Health,
     /// Our metrics.
     pub telemetry: Telemetry,
-    /// Everybody who reaches the server may read Canaries. Without it the API answers 401.
-    pub anonymous_reads: bool,
+    /// What changed lately, and who is told.
+    pub recorder: Recorder,
+    /// Who may come in.
+    pub access: Access,
+    /// Where requests go.
+    pub desk: Desk,
 }
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")
             .field("health", &self.health)
-            .field("anonymous_reads", &self.anonymous_reads)
+            .field("access", &self.access)
             .finish_non_exhaustive()
     }
 }
 
 /// Every route of the server.
 pub fn app(state: State) -> Router {
-    let api = Router::new()
-        .route("/canaries", get(api::list))
-        .route("/namespaces/{namespace}/canaries", get(api::list_namespace))
-        .route("/namespaces/{namespace}/canaries/{name}", get(api::one))
-        .route_layer(from_fn_with_state(state.clone(), health::once_ready))
-        .route_layer(from_fn_with_state(state.clone(), allow_reads));
-    Router::new()
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(metrics))
-        .nest("/api/v1", api)
+    routes::router(&state)
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(guard))
@@ -86,28 +95,14 @@ async fn no_such_route(request: Request) -> Problem {
 
 async fn wrong_method(request: Request) -> Problem {
     let detail = format!(
-        "{} does not go with {}; it can be read with GET and HEAD",
+        "{} does not go with {}; the header Allow says what does",
         request.method(),
         request.uri().path()
     );
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
-/// Lets readers in. Who somebody is cannot be asked yet, so it is everybody or nobody.
-async fn allow_reads(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
-    if state.anonymous_reads {
-        return next.run(request).await;
-    }
-    let detail = "reading Canaries here is off: start the controller with --anonymous-reads, or use kubectl or the serin command";
-    let mut response = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
-    let scheme = HeaderValue::from_static("Bearer");
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, scheme);
-    response
-}
-
-/// Holds every request to the limits, and marks every reply as not to be cached or guessed at.
+/// Holds every request to the limits, and marks every reply as not to be guessed at, nor cached unless it says otherwise.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = if declared_length(&request) > BODY_LIMIT as u64 {
         let detail = format!("a body may have {BODY_LIMIT} bytes");
@@ -118,7 +113,9 @@ async fn guard(request: Request, next: Next) -> Response {
             .unwrap_or_else(|_| too_slow())
     };
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     response

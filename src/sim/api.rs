@@ -13,6 +13,7 @@ use crate::sim::kinds::{self, Served};
 use crate::sim::refusal::Refusal;
 use crate::sim::rules::Rules;
 use crate::sim::store::{Event, Expired, Key, Store};
+use crate::sim::tokens::Token;
 use crate::sim::write::{Delete, Request};
 
 /// Who asks.
@@ -92,6 +93,8 @@ pub(crate) struct State {
     pub(crate) store: Store,
     kinds: BTreeMap<(String, String), Arc<Served>>,
     pub(crate) rules: Rules,
+    /// Who has which token.
+    tokens: BTreeMap<String, Token>,
     /// Counts what needs a name or a number of its own.
     pub(crate) made: u64,
 }
@@ -124,6 +127,7 @@ impl Api {
             store: state.store.clone(),
             kinds: state.kinds.clone(),
             rules: state.rules.copy(),
+            tokens: state.tokens.clone(),
             made: state.made,
         };
         Self {
@@ -148,6 +152,7 @@ impl Api {
                     store: Store::default(),
                     kinds,
                     rules: Rules::default(),
+                    tokens: BTreeMap::new(),
                     made: 0,
                 }),
                 writing: Mutex::default(),
@@ -175,6 +180,17 @@ impl Api {
             Time::Clock(clock) => clock.now(),
             Time::Set(time) => *time.lock().unwrap_or_else(PoisonError::into_inner),
         }
+    }
+
+    /// Somebody has this token from now on.
+    pub fn issue(&self, token: &str, of: Token) {
+        self.state().tokens.insert(token.to_owned(), of);
+    }
+
+    /// The token of these letters.
+    #[must_use]
+    pub fn token(&self, letters: &str) -> Option<Token> {
+        self.state().tokens.get(letters).cloned()
     }
 
     /// Told of every write.

@@ -53,20 +53,24 @@ impl People {
     /// 401 for a token that nobody has, and 403 for somebody who may not ask in another's place.
     pub fn who(&self, api: &Api, headers: &HeaderMap) -> Result<Who, Refusal> {
         let known = match headers.get(header::AUTHORIZATION) {
-            None => self.stranger.as_ref(),
+            None => self.stranger.clone(),
             Some(value) => {
                 let (scheme, token) = text(value).split_once(' ').unwrap_or_default();
                 let bearer = scheme.eq_ignore_ascii_case("bearer");
-                self.tokens.get(token.trim()).filter(|_| bearer)
+                let mine = self.tokens.get(token.trim()).cloned();
+                let issued = || api.token(token.trim());
+                let issued = || issued().filter(|token| token.is_for_server(api.now()));
+                mine.or_else(|| issued().map(|token| token.who))
+                    .filter(|_| bearer)
             }
         };
         let who = known.ok_or_else(|| Refusal::new(401, "Unauthorized", "Unauthorized"))?;
         match headers.get("impersonate-user") {
-            Some(user) => instead(api, who, text(user), headers),
+            Some(user) => instead(api, &who, text(user), headers),
             None if headers.contains_key("impersonate-group") => Err(Refusal::bad_request(
                 "requested groups without impersonating a user",
             )),
-            None => Ok(who.clone()),
+            None => Ok(who),
         }
     }
 }

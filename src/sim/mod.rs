@@ -49,6 +49,7 @@ pub mod seed;
 pub mod selector;
 pub mod shape;
 pub mod store;
+pub mod tokens;
 pub mod traffic;
 pub mod type_check;
 pub mod users;

@@ -4,12 +4,21 @@ use serde_json::{Value, json};
 
 use crate::sim::address::Address;
 use crate::sim::api::{Api, Who};
-use crate::sim::rbac;
+use crate::sim::rbac::{self, Access};
+use crate::sim::refusal::Refusal;
+use crate::sim::store::Key;
+use crate::sim::tokens;
 
 /// The answer, if it is a question.
-pub(crate) fn answer(api: &Api, who: &Who, address: &Address, mut review: Value) -> Option<Value> {
+pub(crate) fn answer(
+    api: &Api,
+    who: &Who,
+    address: &Address,
+    mut review: Value,
+) -> Option<Result<Value, Refusal>> {
     let kind = match (address.key.group.as_str(), address.key.plural.as_str()) {
         ("authentication.k8s.io", "selfsubjectreviews") => "SelfSubjectReview",
+        ("authentication.k8s.io", "tokenreviews") => "TokenReview",
         ("authorization.k8s.io", "selfsubjectaccessreviews") => "SelfSubjectAccessReview",
         ("authorization.k8s.io", "selfsubjectrulesreviews") => "SelfSubjectRulesReview",
         ("authorization.k8s.io", "subjectaccessreviews") => "SubjectAccessReview",
@@ -24,7 +33,16 @@ pub(crate) fn answer(api: &Api, who: &Who, address: &Address, mut review: Value)
     if review["metadata"].is_null() {
         review["metadata"] = json!({"creationTimestamp": null});
     }
+    if let Err(refusal) = permit(api, who, address) {
+        return Some(Err(refusal));
+    }
     let asker = (who.user.as_str(), who.groups.as_slice());
+    if kind == "TokenReview" {
+        let letters = review["spec"]["token"].as_str().unwrap_or_default();
+        let token = api.token(letters);
+        review["status"] = tokens::reviewed(token.as_ref(), &review["spec"], api.now());
+        return Some(Ok(review));
+    }
     let state = api.state();
     match kind {
         "SelfSubjectReview" => {
@@ -34,9 +52,32 @@ pub(crate) fn answer(api: &Api, who: &Who, address: &Address, mut review: Value)
             let namespace = review["spec"]["namespace"].as_str().unwrap_or_default();
             review["status"] = rules(rbac::rules(&state.store, asker, namespace));
         }
-        _ => return Some(rbac::answered(&state.store, asker, review)),
+        _ => return Some(Ok(rbac::answered(&state.store, asker, review))),
     }
-    Some(review)
+    Some(Ok(review))
+}
+
+/// About others, only those may ask who have the right to.
+fn permit(api: &Api, who: &Who, address: &Address) -> Result<(), Refusal> {
+    let Key {
+        group,
+        plural,
+        namespace,
+        ..
+    } = &address.key;
+    let access = Access {
+        user: &who.user,
+        groups: &who.groups,
+        verb: "create",
+        group,
+        resource: plural,
+        namespace,
+        ..Access::default()
+    };
+    if plural.starts_with("self") || rbac::allows(&api.state().store, &access) {
+        return Ok(());
+    }
+    Err(Refusal::forbidden(&address.key, &rbac::refused(&access)))
 }
 
 /// Rules about resources, and those about paths.
@@ -72,7 +113,7 @@ mod tests {
         let (ada, root) = (who("ada", "people"), who("root", "system:masters"));
         let ask = |who: &Who, path: &str, review: Value| {
             let address = Address::read(path).unwrap();
-            answer(&world.api, who, &address, review).unwrap()["status"].clone()
+            answer(&world.api, who, &address, review).unwrap().unwrap()["status"].clone()
         };
         let me = ask(
             &ada,

@@ -47,7 +47,10 @@ pub async fn answer(api: &Api, who: &Who, request: Request<Body>) -> Response<Bo
             .ok()
             .and_then(|review| questions::answer(api, who, &address, review))
     {
-        return said(StatusCode::CREATED, &review);
+        return match review {
+            Ok(review) => said(StatusCode::CREATED, &review),
+            Err(refusal) => refused(&refusal),
+        };
     }
     let Some(kind) = kind.filter(|kind| kind.version == address.version) else {
         let message = "the server could not find the requested resource";

@@ -3,6 +3,9 @@
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+/// What people ask for through the API is logged whatever the level, but where directives say otherwise.
+const AUDIT: &str = "audit=info";
+
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
@@ -50,7 +53,10 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), LogError> {
 
 fn filter(level: &str) -> Result<EnvFilter, ParseError> {
     match level {
-        "warn" | "info" | "debug" | "trace" => EnvFilter::try_new(format!("warn,serin={level}")),
+        "error" => EnvFilter::try_new(format!("error,{AUDIT}")),
+        "warn" | "info" | "debug" | "trace" => {
+            EnvFilter::try_new(format!("warn,serin={level},{AUDIT}"))
+        }
         other => EnvFilter::builder().parse(other),
     }
 }
@@ -62,8 +68,8 @@ mod tests {
     #[test]
     fn a_bare_level_is_meant_for_serin() {
         let rows = [
-            ("debug", Some("warn,serin=debug")),
-            ("error", Some("error")),
+            ("debug", Some("warn,serin=debug,audit=info")),
+            ("error", Some("error,audit=info")),
             ("serin=trace,kube=info", Some("serin=trace,kube=info")),
             ("serin=loud", None),
         ];

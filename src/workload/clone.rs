@@ -61,7 +61,7 @@ fn copied_budget(name: &str) -> String {
     format!("{name}-canary")
 }
 
-/// Helpers first, then the workload, then the Service that points at it.
+/// Helpers first, then the workload, then, once one of its Pods is ready, the Service that points at it.
 pub(crate) fn place(site: Site<'_>, place: &Place<'_>) -> Result<Vec<Change>, WorkloadError> {
     let target = site.target()?;
     let live = target.revision();
@@ -80,8 +80,16 @@ pub(crate) fn place(site: Site<'_>, place: &Place<'_>) -> Result<Vec<Change>, Wo
     if place.autoscale {
         changes.extend(autoscaler::copy(site, place.replicas)?);
     }
-    changes.extend(services::point_at_canary(site)?);
+    if has_ready_pods(site) {
+        changes.extend(services::point_at_canary(site)?);
+    }
     Ok(changes)
+}
+
+/// A Service without a ready Pod is no backend: Traefik, for one, then answers nothing at all on the route.
+fn has_ready_pods(site: Site<'_>) -> bool {
+    let canary = site.own(Kind::Deployment, &site.canary.canary_name());
+    canary.is_some_and(|canary| canary.data["status"]["readyReplicas"].as_i64() > Some(0))
 }
 
 fn copy_budgets(site: Site<'_>) -> Result<Vec<Change>, WorkloadError> {

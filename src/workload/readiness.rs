@@ -78,6 +78,12 @@ fn endpoints(canary: &Canary, seen: &Seen) -> BTreeSet<String> {
     endpoints.into_keys().collect()
 }
 
+/// A Pod of the canary is ready.
+pub(crate) fn has_ready_pods(canary: &Canary, seen: &Seen) -> bool {
+    let workload = seen.deployments.get(&canary.canary_name());
+    workload.is_some_and(|workload| !ready_pods(workload, &pods(workload, seen), seen).is_empty())
+}
+
 /// The canary Service has exactly the canary's ready Pods behind it, and there are some.
 pub(crate) fn is_behind_service(canary: &Canary, seen: &Seen) -> bool {
     let Some(workload) = seen.deployments.get(&canary.canary_name()) else {

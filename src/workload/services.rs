@@ -36,11 +36,12 @@ pub fn uses_services(canary: &Canary) -> bool {
 fn settled_idle(canary: &Canary, idle: CanaryIdle) -> CanaryIdle {
     let service = canary.spec.service.as_ref();
     let parents = service.map_or(&[][..], |service| &service.gateway_refs);
-    let mesh = |kind: Option<&str>| kind == Some("Service");
+    let of_mesh = parents
+        .iter()
+        .any(|parent| parent.kind.as_deref() == Some("Service"));
+    let mesh = of_mesh || matches!(canary.spec.provider.as_deref(), Some("istio" | "linkerd"));
     match idle {
-        CanaryIdle::Auto if parents.iter().any(|parent| mesh(parent.kind.as_deref())) => {
-            CanaryIdle::Empty
-        }
+        CanaryIdle::Auto if mesh => CanaryIdle::Empty,
         CanaryIdle::Auto => CanaryIdle::Stable,
         decided => decided,
     }
@@ -72,6 +73,7 @@ pub fn observe_services(canary: &Canary, seen: &Seen, idle: CanaryIdle) -> Servi
     Services {
         apex: there(seen.services.contains_key(canary.service_name())),
         canary: there(own.is_some()),
+        canary_has_pods: readiness::has_ready_pods(canary, seen),
         selects_canary,
         points_at_canary: selects_canary && readiness::is_behind_service(canary, seen),
         idle: selector.is_none_or(|selector| *selector == wanted),

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
@@ -109,20 +108,19 @@ func (c *cluster) create(ctx context.Context, names []string, files ...string) e
 	return nil
 }
 
-// addAddons installs the metrics API and, unless the cluster is bare, the Gateway API, CoreDNS, Traefik and Prometheus.
+// addAddons installs the metrics API and, unless the cluster is bare, the Gateway API, CoreDNS, Traefik with its own
+// kinds, and Prometheus.
 func (c *cluster) addAddons(ctx context.Context, client kubernetes.Interface) error {
 	if c.config.Bare {
 		return c.create(ctx, []string{"metrics"})
 	}
-	crds := filepath.Join(cache(), "gateway-api-"+version("GATEWAY_API"))
-	if err := c.create(ctx, []string{"metrics", "coredns", "traefik", "prometheus"}, crds); err != nil {
+	gateways := filepath.Join(cache(), "gateway-api-"+version("GATEWAY_API"))
+	kinds := filepath.Join(cache(), "traefik-kinds-"+version("TRAEFIK_KINDS"))
+	if err := c.create(ctx, []string{"metrics", "coredns", "traefik", "prometheus"}, gateways, kinds); err != nil {
 		return err
 	}
 	err := poll(ctx, "the Gateway API to be served", func() (bool, error) {
 		_, err := client.Discovery().ServerResourcesForGroupVersion("gateway.networking.k8s.io/v1")
-		if apierrors.IsNotFound(err) {
-			return false, nil
-		}
 		return err == nil, err
 	})
 	if err != nil {

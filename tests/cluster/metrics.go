@@ -134,6 +134,6 @@ func replyError(w http.ResponseWriter, err error) {
 func waitMetrics(ctx context.Context, client kubernetes.Interface) error {
 	return poll(ctx, "metrics.k8s.io to be served", func() (bool, error) {
 		_, err := client.Discovery().RESTClient().Get().AbsPath(metricsPath).DoRaw(ctx)
-		return err == nil, ctx.Err()
+		return err == nil, err
 	})
 }

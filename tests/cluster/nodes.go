@@ -11,7 +11,6 @@ import (
 	"cluster/container"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -31,18 +30,22 @@ func (c *cluster) client() (kubernetes.Interface, error) {
 func waitNode(ctx context.Context, client kubernetes.Interface, name string) error {
 	return poll(ctx, "node "+name+" to be Ready", func() (bool, error) {
 		node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) || apierrors.IsServerTimeout(err) {
-			return false, nil
-		}
 		if err != nil {
 			return false, err
 		}
 		for _, condition := range node.Status.Conditions {
-			if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
-				return len(node.Spec.Taints) == 0, nil
+			if condition.Type != corev1.NodeReady {
+				continue
 			}
+			if condition.Status != corev1.ConditionTrue {
+				return false, errors.New(condition.Message)
+			}
+			if len(node.Spec.Taints) > 0 {
+				return false, fmt.Errorf("it has the taint %s", node.Spec.Taints[0].Key)
+			}
+			return true, nil
 		}
-		return false, nil
+		return false, errors.New("it says nothing of itself")
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,7 +25,7 @@ type part struct {
 }
 
 // startTimeout is how long a part may take to become healthy on a busy machine.
-const startTimeout = 60 * time.Second
+const startTimeout = 2 * time.Minute
 
 // parts are all parts of the cluster, in the order in which they start.
 func (c *cluster) parts() []part {
@@ -160,21 +161,31 @@ func (c *cluster) waitHealthy(ctx context.Context, p part) error {
 	defer cancel()
 	return poll(ctx, p.name+" to be healthy", func() (bool, error) {
 		if _, running := c.partProcess(p.name); !running {
-			return false, fmt.Errorf("%s ended: see %s", p.name, c.path(p.name+".log"))
+			return false, final{fmt.Errorf("%s ended: see %s", p.name, c.path(p.name+".log"))}
 		}
 		return p.healthy(), nil
 	})
 }
 
-// poll calls f until it returns true or an error, or the context ends.
+// final is an error that no further try can mend.
+type final struct{ error }
+
+// poll calls f until it returns true or a final error, or the context ends. Any other error may pass, as those of a busy API
+// server do; the last one is told if nothing better follows.
 func poll(ctx context.Context, what string, f func() (bool, error)) error {
 	for {
 		done, err := f()
-		if done || err != nil {
-			return err
+		if done {
+			return nil
+		}
+		if end := (final{}); errors.As(err, &end) {
+			return end.error
 		}
 		select {
 		case <-ctx.Done():
+			if err != nil {
+				return fmt.Errorf("waited in vain for %s: %w", what, err)
+			}
 			return fmt.Errorf("waited in vain for %s", what)
 		case <-time.After(50 * time.Millisecond):
 		}

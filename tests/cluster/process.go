@@ -54,6 +54,16 @@ func (p process) marked(dir string) bool {
 	return err == nil && slices.Contains(strings.Split(string(raw), "\x00"), mark+"="+dir)
 }
 
+// waitMarked returns when a new process shows its mark, or has ended. It shows nothing for a moment after its start, while the kernel
+// loads its program: until then it would pass for another one.
+func (p process) waitMarked(dir string) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if p.marked(dir) || !p.alive() {
+			return
+		}
+	}
+}
+
 func (p process) alive() bool {
 	state := p.state()
 	return state != 0 && state != 'Z'
@@ -137,6 +147,7 @@ func (c *cluster) spawn(p part) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
+	process(cmd.Process.Pid).waitMarked(c.dir)
 	pid := strconv.Itoa(cmd.Process.Pid) + "\n"
 	if err := os.WriteFile(c.path(p.name+".pid"), []byte(pid), 0o644); err != nil {
 		return err

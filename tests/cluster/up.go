@@ -12,7 +12,7 @@ import (
 )
 
 // upTimeout is how long all of `up` may take on a busy machine.
-const upTimeout = 3 * time.Minute
+const upTimeout = 6 * time.Minute
 
 // auditPolicy records who asked for what and what came of it, once a request, without any bodies.
 const auditPolicy = `apiVersion: audit.k8s.io/v1

@@ -95,6 +95,9 @@ authors() {
   request PATCH "$CANARIES/pending" '{"metadata":{"labels":{"handled":"true"}}}' $MERGE >/dev/null
   check "Serin takes a request away, and leaves no stamp" "- by -" "$(AS=$SERIN write '{"serin.dev/request":null}')"
   check "Serin asks for nothing itself" "*may not promote*" "$(AS=$SERIN ask pending promote)"
+  check "... and in the name of those whom its API has asked about" "abort by olga" \
+    "$(AS=$SERIN write '{"serin.dev/request":"abort","serin.dev/requested-by":"olga"}')"
+  check "Serin takes that away, too" "- by -" "$(AS=$SERIN write '{"serin.dev/request":null}')"
 }
 
 verbs() {

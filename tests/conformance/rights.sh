@@ -31,7 +31,9 @@ no update serin.dev:canaries
 no create serin.dev:canaries
 no delete serin.dev:canaries
 yes patch serin.dev:canaries/status
-no update serin.dev:canaries/promote
+yes update serin.dev:canaries/promote
+yes create authentication.k8s.io:tokenreviews
+yes create authorization.k8s.io:subjectaccessreviews
 yes watch serin.dev:metrictemplates
 no patch serin.dev:metrictemplates
 yes create apps:deployments

@@ -9,7 +9,7 @@ use crate::source::read;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The pages whose links are followed.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 19] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -17,11 +17,16 @@ const PAGES: [&str; 14] = [
     "SAFETY.md",
     "chart/serin/README.md",
     "dashboards/README.md",
+    "docs/api.md",
     "docs/gate.md",
+    "docs/hooks.md",
+    "docs/migrate.md",
     "docs/operations.md",
     "docs/pipelines.md",
+    "docs/providers.md",
     "docs/reference.md",
     "docs/simulate.md",
+    "docs/ui.md",
     "tests/cluster/README.md",
     "tests/conformance/README.md",
 ];

@@ -96,6 +96,7 @@ const LAYERS: &[Layer] = &[
         &["crd", "analysis", "rollout::decision", "rollout::observed"],
         ADAPTER,
     ),
+    layer("hooks", &["crd", "rollout::observed"], ADAPTER),
     layer("admission", &["objects::mark"], ADAPTER),
     layer("http_client", &["clock"], &[CLIENT, SURFACE, CLOCK]),
     // How logs look is a flag, so `clap` may read it.
@@ -123,6 +124,7 @@ const LAYERS: &[Layer] = &[
             "cluster",
             "crd",
             "digest",
+            "hooks",
             "http_client",
             "metrics",
             "objects",
@@ -135,7 +137,15 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "server",
-        &["admission", "clock", "cluster", "crd", "telemetry"],
+        &[
+            "admission",
+            "clock",
+            "cluster",
+            "crd",
+            "objects::mark",
+            "rollout::verbs",
+            "telemetry",
+        ],
         &[&["clap", "anyhow", "reqwest"], CLOCK],
     ),
     // No adapter and nothing of the core: a wrong renderer must not agree with itself.
@@ -163,6 +173,7 @@ const EVERYTHING: &[&str] = &[
     "controller",
     "crd",
     "digest",
+    "hooks",
     "http_client",
     "metrics",
     "objects",

@@ -6,9 +6,11 @@
     reason = "what reads the sources is a test as well: it ends where it cannot go on"
 )]
 
+mod api;
 mod crashes;
 mod demo;
 mod docs;
+mod hooks;
 mod layers;
 mod leaders;
 mod poison;

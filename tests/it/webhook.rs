@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use serin::cli::embedded;
 use serin::clock::Clock;
 use serin::cluster::Cluster;
-use serin::server::webhook::{Keeper, Served, keep};
+use serin::server::tls::Served;
+use serin::server::webhook::{Keeper, Own, keep};
 use serin::sim::world::client;
 use tokio::task::JoinSet;
 
@@ -75,6 +76,7 @@ impl Stage {
             name: "serin-webhook".to_owned(),
             life,
             clock: self.clock,
+            own: Own::default(),
         };
         let client = self.client.clone();
         let cluster = Cluster::over(move || Ok(client.clone())).unwrap();

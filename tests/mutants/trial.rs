@@ -131,6 +131,7 @@ impl<'a> Worker<'a> {
         Command::new(program)
             .current_dir(&self.folder)
             .env("PROPTEST_CASES", "32")
+            .env("STORIES", "10")
             .env("RUST_TEST_THREADS", "1")
             .env("RUST_BACKTRACE", "0")
             .env_remove("UPDATE_EXPECT")

@@ -12,9 +12,9 @@ pub(crate) const GATEWAY: &str = "10.96.0.80";
 /// No reply takes longer.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Whether the application answers through the gateway.
-pub(crate) async fn answers(host: &str) -> bool {
-    let reply = get(&format!("{GATEWAY}:80"), host, "/").await;
+/// Whether the application answers through a proxy.
+pub(crate) async fn answers(proxy: &str, host: &str) -> bool {
+    let reply = get(&format!("{proxy}:80"), host, "/").await;
     reply.is_ok_and(|reply| {
         let reply = reply.to_lowercase();
         reply.starts_with("http/1.") && reply.contains(" 200 ") && reply.contains("x-version:")

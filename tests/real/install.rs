@@ -60,6 +60,13 @@ async fn definitions_first(world: &World, apply: &[&str]) -> Result<()> {
         "crd/metrictemplates.serin.dev",
         "crd/alertproviders.serin.dev",
     ];
+    // kubectl fails on a definition that has no conditions yet.
+    for _ in 0..20 {
+        if world.kubectl(&wait).await?.code == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     world.kubectl(&wait).await?.fine().map(drop)
 }
 

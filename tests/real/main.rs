@@ -20,7 +20,11 @@
 
 mod arguments;
 mod audit;
+mod contour;
+mod control;
+mod flux;
 mod gateway;
+mod git;
 mod install;
 #[expect(
     dead_code,
@@ -40,6 +44,7 @@ mod run;
 mod scenario;
 mod scenarios;
 mod timeline;
+mod token;
 mod verdict;
 mod world;
 

@@ -94,6 +94,99 @@ pub(crate) fn canary_of_route(route: &str, analysis: &Value) -> Value {
     canary
 }
 
+/// A Canary whose TraefikService Serin makes; the user's IngressRoute sends to it.
+pub(crate) fn canary_of_traefik(analysis: &Value) -> Value {
+    let mut canary = bare_canary(analysis);
+    canary["spec"]["provider"] = json!("traefik");
+    canary["spec"]["service"] = json!({"port": 80, "targetPort": "http"});
+    canary
+}
+
+/// A Canary that patches an IngressRoute of the user.
+pub(crate) fn canary_of_ingress_route(route: &str, analysis: &Value) -> Value {
+    let mut canary = canary_of_traefik(analysis);
+    canary["spec"]["routeRefs"] = json!([{
+        "apiVersion": "traefik.io/v1alpha1",
+        "kind": "IngressRoute",
+        "name": route,
+        "insertCanary": true,
+    }]);
+    canary
+}
+
+/// A Canary that shares the traffic of an Ingress. Traefik stands in for ingress-nginx and counts under names of its own, so the
+/// application's are asked.
+pub(crate) fn canary_of_ingress(ingress: &str, namespace: &str, analysis: &Value) -> Value {
+    let mut canary = bare_canary(analysis);
+    canary["spec"]["provider"] = json!("nginx");
+    canary["spec"]["service"] = json!({"port": 80, "targetPort": "http"});
+    canary["spec"]["ingressRef"] =
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": ingress});
+    let of = |matcher: &str| {
+        format!(
+            "sum(rate(http_request_duration_seconds_count{{namespace=\"{namespace}\",pod=~\"{{{{ arm.pods }}}}\"{matcher}}}[10s]))"
+        )
+    };
+    let query = format!(
+        "100 * ({} or vector(0)) / {}",
+        of(",status=~\"5..\""),
+        of("")
+    );
+    canary["spec"]["analysis"]["metrics"] = json!([{"name": "errors", "query": query, "thresholdRange": {"max": 2}, "interval": "10s"}]);
+    canary
+}
+
+/// An Ingress of the class of ingress-nginx: all traffic of a host to the Service.
+pub(crate) fn ingress(name: &str, host: &str) -> Value {
+    let backend = json!({"service": {"name": APP, "port": {"number": 80}}});
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": name},
+        "spec": {
+            "ingressClassName": "nginx",
+            "rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
+        },
+    })
+}
+
+/// A Canary whose HTTPProxy Serin makes.
+pub(crate) fn canary_of_contour(analysis: &Value) -> Value {
+    let mut canary = canary_of_traefik(analysis);
+    canary["spec"]["provider"] = json!("contour");
+    canary
+}
+
+/// The user's HTTPProxy, which leads a host to the one of the application.
+pub(crate) fn including_proxy(name: &str, host: &str) -> Value {
+    json!({
+        "apiVersion": "projectcontour.io/v1",
+        "kind": "HTTPProxy",
+        "metadata": {"name": name},
+        "spec": {
+            "virtualhost": {"fqdn": host},
+            "includes": [{"name": APP, "conditions": [{"prefix": "/"}]}],
+        },
+    })
+}
+
+/// An IngressRoute of the user: all traffic of a host to a Service, or to a TraefikService of the same name.
+pub(crate) fn ingress_route(name: &str, host: &str, kind: &str) -> Value {
+    let mut service = json!({"kind": kind, "name": APP});
+    if kind == "Service" {
+        service["port"] = json!(80);
+    }
+    json!({
+        "apiVersion": "traefik.io/v1alpha1",
+        "kind": "IngressRoute",
+        "metadata": {"name": name},
+        "spec": {
+            "entryPoints": ["web"],
+            "routes": [{"match": format!("Host(`{host}`)"), "kind": "Rule", "services": [service]}],
+        },
+    })
+}
+
 /// A blue/green Canary that needs no mesh and no gateway.
 pub(crate) fn canary_by_selector(analysis: &Value) -> Value {
     let mut canary = bare_canary(analysis);

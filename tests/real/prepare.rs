@@ -8,8 +8,11 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context, Result, bail};
 
 use crate::arguments::Arguments;
+use crate::contour;
+use crate::flux;
 use crate::load::PROGRAM;
 use crate::pipeline::HELM3;
+use crate::scenarios::hooks;
 
 /// Set in the part of the run that happens in the cluster's network.
 const INSIDE: &str = "SERIN_REAL_INSIDE";
@@ -47,7 +50,25 @@ pub(crate) fn outside(arguments: &Arguments) -> Result<ExitCode> {
         let mut start = places.cluster(&["up", "--image", &image]);
         run(start.args(SIZE)).context("bring the cluster up")?;
     }
-    let code = enter(&places, &helm_3(&places)?);
+    let wants = |prefix: &str| {
+        arguments
+            .chosen()
+            .iter()
+            .any(|case| case.name.starts_with(prefix))
+    };
+    let tools = [
+        (HELM3, helm_3(&places)?),
+        (flux::FOLDER, tool(&places, "flux", wants("flux_"))?),
+        (
+            contour::FOLDER,
+            tool(&places, "contour", wants("contours_"))?,
+        ),
+        (
+            hooks::PROGRAM,
+            tool(&places, "loadtester", wants("flaggers_"))?,
+        ),
+    ];
+    let code = enter(&places, &tools);
     if !arguments.keep {
         run(&mut places.cluster(&["down"])).context("take the cluster down")?;
     }
@@ -205,17 +226,38 @@ fn helm_3(places: &Places) -> Result<PathBuf> {
         .with_context(|| format!("no Helm 3: {}", output.status))
 }
 
+/// Where a tool is that only some scenarios need, built where it is missing; nowhere if no chosen one does.
+fn tool(places: &Places, name: &str, wanted: bool) -> Result<PathBuf> {
+    if !wanted {
+        return Ok(PathBuf::new());
+    }
+    let output = Command::new(places.root.join("tests/cluster/tools.sh"))
+        .arg(name)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("call tests/cluster/tools.sh")?;
+    if !output.status.success() {
+        bail!("no {name}: {}", output.status);
+    }
+    let told = String::from_utf8_lossy(&output.stdout);
+    Ok(PathBuf::from(told.trim()))
+}
+
 /// Runs this program once more, in the cluster's network. Only the network changes: what the cluster's tool mounts
 /// from there has to be seen by all.
-fn enter(places: &Places, helm_3: &Path) -> Result<ExitCode> {
+fn enter(places: &Places, tools: &[(&str, PathBuf)]) -> Result<ExitCode> {
     let this = std::env::current_exe()?;
+    // What kubectl and Helm keep of the kinds that a server has is filed under its address, and all clusters have the same one.
+    let kinds = places.out.join("kinds");
+    let _ = fs::remove_dir_all(&kinds);
     let status = Command::new("nsenter")
         .arg(format!("--net=/run/netns/{}", places.name))
         .arg(this)
         .args(std::env::args_os().skip(1))
         .env(INSIDE, "1")
         .env(PROGRAM, places.binary("load"))
-        .env(HELM3, helm_3)
+        .envs(tools.iter().map(|(name, path)| (name, path)))
+        .env("KUBECACHEDIR", kinds)
         .status()
         .context("enter the cluster's network")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());

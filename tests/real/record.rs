@@ -21,15 +21,21 @@ pub(crate) enum Kind {
     Canary,
     Deployment,
     Route,
+    Ingress,
+    IngressRoute,
+    TraefikService,
     Service,
     Pod,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 8] = [
         Self::Canary,
         Self::Deployment,
         Self::Route,
+        Self::Ingress,
+        Self::IngressRoute,
+        Self::TraefikService,
         Self::Service,
         Self::Pod,
     ];
@@ -40,6 +46,14 @@ impl Kind {
             Self::Canary => ("serin.dev", "v1beta1", "Canary", "canaries"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::Route => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Self::IngressRoute => ("traefik.io", "v1alpha1", "IngressRoute", "ingressroutes"),
+            Self::TraefikService => (
+                "traefik.io",
+                "v1alpha1",
+                "TraefikService",
+                "traefikservices",
+            ),
             Self::Service => ("", "v1", "Service", "services"),
             Self::Pod => ("", "v1", "Pod", "pods"),
         };
@@ -121,7 +135,7 @@ impl Recorder {
     }
 
     /// The kinds that are followed.
-    pub(crate) fn kinds() -> [Kind; 5] {
+    pub(crate) fn kinds() -> [Kind; 8] {
         Kind::ALL
     }
 

@@ -234,16 +234,21 @@ impl Scenario {
 
     /// The same at another rate.
     pub(crate) async fn load_of(&self, rate: f64) -> Result<Load> {
+        self.load_at(GATEWAY, rate).await
+    }
+
+    /// The same through another proxy.
+    pub(crate) async fn load_at(&self, proxy: &str, rate: f64) -> Result<Load> {
         let host = self.host();
         let mut tries = tokio::time::interval(Duration::from_millis(50));
         for _ in 0..400 {
             tries.tick().await;
-            if gateway::answers(&host).await {
-                let url = format!("http://{GATEWAY}/");
+            if gateway::answers(proxy, &host).await {
+                let url = format!("http://{proxy}/");
                 return Ok(Load::start(None, &url, &host, rate)?);
             }
         }
-        bail!("the gateway does not know {host}")
+        bail!("the proxy at {proxy} does not know {host}")
     }
 
     /// Waits until the gateway has sent every request to the application for some seconds: it may still forget a route
@@ -254,7 +259,7 @@ impl Scenario {
         let mut row = 0;
         for _ in 0..400 {
             tries.tick().await;
-            row = if gateway::answers(&host).await {
+            row = if gateway::answers(GATEWAY, &host).await {
                 row + 1
             } else {
                 0

@@ -50,13 +50,21 @@ impl Timeline {
     /// Every weight of the canary in the routes, with the time from which it stood there.
     pub(crate) fn weights(&self) -> Vec<(SystemTime, i64)> {
         let mut weights: Vec<(SystemTime, i64)> = Vec::new();
-        for record in self.of(Kind::Route).filter(|record| !record.gone) {
+        let routes = [Kind::Route, Kind::IngressRoute, Kind::TraefikService];
+        let records = self.records.iter().filter(|it| routes.contains(&it.kind));
+        for record in records.filter(|record| !record.gone) {
             let weight = route_weight(&record.object);
             if weights.last().map(|last| last.1) != Some(weight) {
                 weights.push((record.at, weight));
             }
         }
         weights
+    }
+
+    /// Every weight that the controller was about to write: where no route is watched, a step ends with it.
+    fn wanted(&self) -> impl Iterator<Item = (SystemTime, i64)> {
+        let canaries = self.of(Kind::Canary);
+        canaries.map(|record| (record.at, number(&record.object, "/status/traffic/wanted")))
     }
 
     /// The weights alone, in their order.
@@ -108,7 +116,9 @@ impl Timeline {
 
     /// Times in which a weight between 1 and 99 was confirmed and had not begun to change.
     pub(crate) fn windows(&self) -> Vec<Window> {
-        let changes = self.weights();
+        let mut changes = self.weights();
+        changes.extend(self.wanted());
+        changes.sort();
         let mut windows: BTreeMap<SystemTime, Window> = BTreeMap::new();
         for record in self.of(Kind::Canary) {
             let clock: Option<jiff::Timestamp> = record.text("/status/step/clockAt").parse().ok();
@@ -224,20 +234,22 @@ impl Timeline {
     }
 }
 
-/// The canary's share in the rules of a route; 0 where its backend is missing.
+/// The canary's weight in a route, wherever it lists backends; 0 where there is none.
 pub(crate) fn route_weight(route: &Value) -> i64 {
     let canary = format!("{APP}-canary");
-    let rules = route.pointer("/spec/rules").and_then(Value::as_array);
-    let backends = rules
-        .into_iter()
-        .flatten()
-        .filter_map(|rule| rule["backendRefs"].as_array())
-        .flatten();
-    let weights: Vec<_> = backends
-        .filter(|backend| text(backend, "/name") == canary)
-        .map(|backend| backend["weight"].as_i64().unwrap_or(1))
-        .collect();
-    weights.into_iter().max().unwrap_or(0)
+    let mut found = 0;
+    let mut open: Vec<&Value> = route.get("spec").into_iter().collect();
+    while let Some(value) = open.pop() {
+        if text(value, "/name") == canary {
+            found = found.max(value["weight"].as_i64().unwrap_or(1));
+        }
+        match value {
+            Value::Object(fields) => open.extend(fields.values()),
+            Value::Array(elements) => open.extend(elements),
+            _ => {}
+        }
+    }
+    found
 }
 
 /// How long it took from one time to another; zero if the other was first.

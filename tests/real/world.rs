@@ -11,6 +11,9 @@ use kube::{Client, Config};
 use tokio::sync::OnceCell;
 
 use crate::audit::Audit;
+use crate::contour;
+use crate::flux;
+use crate::git::Host;
 use crate::prepare::Places;
 use crate::process::{self, Said};
 use crate::record::{Kind, Recorder, number, text};
@@ -30,6 +33,8 @@ pub(crate) struct World {
     state: PathBuf,
     kubeconfig: PathBuf,
     images: OnceCell<()>,
+    flux: OnceCell<Host>,
+    contour: OnceCell<()>,
 }
 
 impl World {
@@ -50,6 +55,8 @@ impl World {
             state,
             kubeconfig,
             images: OnceCell::new(),
+            flux: OnceCell::new(),
+            contour: OnceCell::new(),
         }))
     }
 
@@ -94,6 +101,11 @@ impl World {
         self.state.join("bin/helm")
     }
 
+    /// The key with which the cluster signs tokens of accounts.
+    pub(crate) fn signing_key(&self) -> PathBuf {
+        self.state.join("pki/service-accounts.key")
+    }
+
     /// How the administrator reaches the cluster.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
@@ -119,6 +131,17 @@ impl World {
         let mut arguments = vec!["image"];
         arguments.extend(images.iter().map(String::as_str));
         self.cluster(&arguments).await.map(drop)
+    }
+
+    /// Flux, installed when a scenario first asks for it.
+    pub(crate) async fn flux(&self) -> Result<&Host> {
+        self.flux.get_or_try_init(|| flux::install(self)).await
+    }
+
+    /// Contour, installed when a scenario first asks for it.
+    pub(crate) async fn contour(&self) -> Result<()> {
+        let installed = self.contour.get_or_try_init(|| contour::install(self));
+        installed.await.map(drop)
     }
 
     async fn controller_image(&self) -> Result<()> {

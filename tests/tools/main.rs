@@ -9,6 +9,8 @@ mod app;
 mod load;
 
 mod demo;
+mod screens;
+mod terminal;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};

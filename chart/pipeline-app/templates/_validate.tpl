@@ -92,6 +92,12 @@ be false or empty without a word, and a Service that is not enabled would be del
 {{- if and (eq $canary.provider "gatewayapi:v1") (not (or $canary.routeRefs .Values.httpRoute.enabled $canary.service.gatewayRefs)) -}}
   {{- fail "canary.provider is gatewayapi:v1, but no route is named: set httpRoute.enabled with httpRoute.parentRefs, or name your own routes in canary.routeRefs" -}}
 {{- end -}}
+{{- if and (has $canary.provider (list "nginx" "skipper")) (not .Values.ingress.enabled) -}}
+  {{- fail (printf "canary.provider is %s, which splits the traffic of the Ingress: set ingress.enabled, with ingress.hosts" $canary.provider) -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not (has $canary.provider (list "" "gatewayapi:v1" "kubernetes"))) -}}
+  {{- fail (printf "httpRoute.enabled asks for a route of the Gateway API, and canary.provider is %s: take one of the two out" $canary.provider) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The plan is said once, and its weights rise. */}}
@@ -128,7 +134,7 @@ be false or empty without a word, and a Service that is not enabled would be del
 
 {{/* What the Canary's schema knows, and Serin refuses for now. */}}
 {{- define "pipeline-app.validateLater" -}}
-{{- range $field := list "webhooks" "alerts" "match" "mirror" "mirrorWeight" "sessionAffinity" "stepWeightPromotion" "configTracking" -}}
+{{- range $field := list "alerts" "match" "mirror" "mirrorWeight" "sessionAffinity" "stepWeightPromotion" "configTracking" -}}
   {{- if get $.analysis $field -}}
     {{- fail (printf "canary.analysis.%s comes with a later version of Serin, which refuses a Canary that has it: take it out" $field) -}}
   {{- end -}}
@@ -141,9 +147,9 @@ be false or empty without a word, and a Service that is not enabled would be del
     {{- if hasKey $step . -}}{{- fail (printf "canary.analysis.steps[%d].%s comes with a later version of Serin: take it out" $index .) -}}{{- end -}}
   {{- end -}}
 {{- end -}}
-{{- $known := list "" "gatewayapi:v1" "kubernetes" "none" -}}
+{{- $known := list "" "contour" "gatewayapi:v1" "istio" "kubernetes" "linkerd" "nginx" "none" "skipper" "traefik" -}}
 {{- if not (has $.provider $known) -}}
-  {{- fail (printf "canary.provider is %q, which Serin does not have (yet): choose gatewayapi:v1, kubernetes or none" $.provider) -}}
+  {{- fail (printf "canary.provider is %q, which Serin does not have (yet): choose contour, gatewayapi:v1, istio, kubernetes, linkerd, nginx, none, skipper or traefik" $.provider) -}}
 {{- end -}}
 {{- end -}}
 

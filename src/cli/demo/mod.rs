@@ -32,10 +32,11 @@ use crate::cli::screen::{self, Palette};
 use crate::clock::Clock;
 use crate::server;
 use crate::sim::listen::{self, People};
+use crate::sim::tokens::Token;
 use crate::sim::traffic::ledger::Counts;
 use crate::telemetry::log::{self, LogFormat};
 
-/// The usual port of probes, metrics and API.
+/// The usual port of web page, API, probes and metrics.
 const PORT: u16 = 8080;
 /// The usual port of the Kubernetes API, that of `kubectl proxy`.
 const API_PORT: u16 = 8001;
@@ -53,7 +54,7 @@ const SHORT_PATIENCE: SignedDuration = SignedDuration::from_secs(5);
         kubectl set image deployment/storefront app=storefront:9.0.0-errors5"
 )]
 pub struct DemoArgs {
-    /// Port of the read-only API, metrics and probes; 0: any free one [default: 8080, or another one if that is taken]
+    /// Port of the web page, API, metrics and probes; 0: any free one [default: 8080, or another one if that is taken]
     #[arg(long)]
     pub port: Option<u16>,
     /// Port of the Kubernetes API; 0: any free one [default: 8001, or another one if that is taken]
@@ -109,6 +110,7 @@ pub(super) async fn run(args: &DemoArgs) -> Result<Exit> {
     let palette = Palette::of_stdout();
     let introduction = Introduction {
         reads: reads.address,
+        token: &token,
         moved: moved.collect(),
         kubeconfig: file.path(),
         program: &program(),
@@ -157,6 +159,7 @@ fn serve(stage: &Stage, doors: (Door, Door), token: String) -> Served {
     let (stop, stopped) = watch::channel(false);
     let name = std::env::var("USER").ok().filter(|name| !name.is_empty());
     let you = embedded::person(name.as_deref().unwrap_or("you"));
+    stage.world.api.issue(&token, Token::of(you.clone()));
     let people = People {
         tokens: [(token, you.clone())].into(),
         // kubectl sends no token where nothing is encrypted.

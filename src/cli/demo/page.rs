@@ -11,8 +11,10 @@ use crate::sim::traffic::ledger::Counts;
 /// What a newcomer has to know.
 #[derive(Debug)]
 pub struct Introduction<'a> {
-    /// Where Canaries can be read.
+    /// Where Canaries can be read, and verbs asked for.
     pub reads: SocketAddr,
+    /// The token of somebody who may do everything there.
+    pub token: &'a str,
     /// The usual ports that somebody else has, and what is there instead.
     pub moved: Vec<(u16, u16)>,
     /// The way to the Kubernetes API.
@@ -39,6 +41,8 @@ impl Introduction<'_> {
         }
         text.push('\n');
         text.push_str(&self.applications(palette));
+        let page = format!("http://{}/#token={}", self.reads, self.token);
+        text.push_str(&format!("In a browser:\n\n  {}\n\n", strong(&page)));
         text.push_str(&self.commands(palette));
         text.push_str(&self.keys());
         text.push('\n');
@@ -214,6 +218,7 @@ mod tests {
     fn a_port_that_is_taken_is_said() {
         let mut introduction = Introduction {
             reads: SocketAddr::from(([127, 0, 0, 1], 4711)),
+            token: "t0ken",
             moved: vec![(8080, 4711)],
             kubeconfig: Path::new("/tmp/k"),
             program: "serin",
@@ -225,6 +230,7 @@ mod tests {
             "Port 8080 is taken by somebody else; this uses 4711.",
             "export KUBECONFIG=/tmp/k\n",
             "curl http://127.0.0.1:4711/api/v1/canaries",
+            "  http://127.0.0.1:4711/#token=t0ken\n",
             "serin promote payments",
             "Enter ships",
         ] {

@@ -17,7 +17,7 @@ use crate::cli::demo::page;
 use crate::cli::demo::schedule::{Habits, Order, Schedule};
 use crate::cli::demo::stage::Stage;
 use crate::cli::demo::words::{self, Line};
-use crate::cli::request::Request;
+use crate::cli::request::request;
 use crate::cli::screen::Colour;
 use crate::crd::canary::Canary;
 use crate::objects::mark;
@@ -276,7 +276,7 @@ impl Show<'_> {
     /// What `serin promote` does.
     async fn approve(&self, name: &str) -> Result<()> {
         let canaries: Api<Canary> = Api::namespaced(self.client.clone(), HOME);
-        let request = Request::new("promote").text();
+        let request = request("promote").text();
         let patch = json!({"metadata": {"annotations": {mark::REQUEST: request}}});
         canaries
             .patch(name, &PatchParams::default(), &Patch::Merge(patch))

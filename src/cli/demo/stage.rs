@@ -8,6 +8,7 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::cli::api::{self, Doors};
 use crate::cli::controller::{follow, told};
 use crate::cli::demo::applications::{ALL, Application, HOME};
 use crate::cli::embedded;
@@ -45,15 +46,28 @@ pub struct Stage {
     stop: watch::Sender<bool>,
     life: JoinHandle<()>,
     syncing: JoinHandle<()>,
+    recording: JoinHandle<()>,
     controller: JoinHandle<()>,
 }
 
 impl Stage {
-    /// Sets the stage; from here on everything moves.
+    /// Sets the stage; from here on everything moves. Everybody may read what the HTTP server answers.
     ///
     /// # Errors
     /// When a manifest of this build is refused, or a client cannot be made.
     pub fn set(clock: Clock, seed: u64) -> Result<Self> {
+        let doors = Doors {
+            anonymous_reads: true,
+            ..Doors::default()
+        };
+        Self::behind(doors, clock, seed)
+    }
+
+    /// The same with other doors of the HTTP server.
+    ///
+    /// # Errors
+    /// As for [`Stage::set`].
+    pub fn behind(doors: Doors, clock: Clock, seed: u64) -> Result<Self> {
         let world = world(clock, seed).map_err(|refusal| anyhow!("{}", refusal.message))?;
         let life = tokio::spawn(world::live(world.api.clone(), world.actors()));
         let http = Http::service(prometheus::router(world.prometheus.clone()));
@@ -65,12 +79,9 @@ impl Stage {
         let controller = controller.context("set up the controller")?;
         let unsynced = controller.unsynced();
         let health = Health::waiting_for(&unsynced());
-        let state = server::State {
-            canaries: controller.canaries(),
-            health: health.clone(),
-            telemetry,
-            anonymous_reads: true,
-        };
+        let seen = (health.clone(), telemetry);
+        let state = api::state(&controller, seen, clock, doors);
+        let recording = state.recorder.clone().follow(controller.changes());
         let (stop, stopped) = watch::channel(false);
         Ok(Self {
             world,
@@ -79,6 +90,7 @@ impl Stage {
             stop,
             life,
             syncing: tokio::spawn(follow(health, unsynced)),
+            recording: tokio::spawn(recording),
             controller: tokio::spawn(controller.run(told(stopped))),
         })
     }
@@ -137,6 +149,7 @@ impl Stage {
     pub async fn end(self) {
         self.stop.send_replace(true);
         self.syncing.abort();
+        self.recording.abort();
         // What hangs is cut off: nothing outlives this process.
         drop(tokio::time::timeout(FAREWELL, self.controller).await);
         self.life.abort();

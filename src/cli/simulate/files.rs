@@ -12,6 +12,9 @@ use crate::sim::field::text;
 /// The name of standard input on the command line.
 const STDIN: &str = "-";
 
+/// What it is called in messages.
+pub const STDIN_NAME: &str = "standard input";
+
 /// An object, and where it was written.
 #[derive(Clone, Debug)]
 pub struct Manifest {
@@ -55,6 +58,29 @@ impl Manifest {
 }
 
 impl Manifest {
+    /// The file that it stands in.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Where a field of it stands, or else the nearest of its parents.
+    #[must_use]
+    pub fn place(&self, path: &str) -> Place {
+        self.node.find(path)
+    }
+
+    /// The same in this namespace, if it names none.
+    #[must_use]
+    pub fn settled(mut self, namespace: Option<&str>) -> Self {
+        let metadata = self.object.get("metadata");
+        let can_say = self.object.is_object() && metadata.is_none_or(Value::is_object);
+        if can_say && self.namespace().is_empty() {
+            self.object["metadata"]["namespace"] = namespace.unwrap_or("default").into();
+        }
+        self
+    }
+
     /// What the controller says of it, at the field that it names, if it names one: `Reason: spec.service.port: …`.
     #[must_use]
     pub fn refused(&self, why: &str) -> Problem {
@@ -93,7 +119,7 @@ pub fn load(path: &Path) -> (String, Result<String, Broken>) {
     if path.as_os_str() == STDIN {
         let mut text = String::new();
         let read = std::io::stdin().lock().read_to_string(&mut text);
-        return ("standard input".to_owned(), told(read.map(|_| text), STDIN));
+        return (STDIN_NAME.to_owned(), told(read.map(|_| text), STDIN));
     }
     let file = path.display().to_string();
     let text = told(std::fs::read_to_string(path), &file);
@@ -109,9 +135,19 @@ fn told(read: std::io::Result<String>, file: &str) -> Result<String, Broken> {
 
 /// The objects of one text; those without a namespace are in this one.
 pub fn manifests(text: &str, file: &str, namespace: Option<&str>) -> Result<Vec<Manifest>, Broken> {
-    let documents = yaml::documents(text, file)?;
+    let manifests = pieces(text, file)?;
+    let problems: Vec<_> = manifests.iter().filter_map(shapeless).collect();
+    if !problems.is_empty() {
+        return Err(Broken(problems));
+    }
+    let settled = manifests.into_iter().map(|it| it.settled(namespace));
+    Ok(settled.collect())
+}
+
+/// The documents of one text, and the items of its lists, whatever they are.
+pub fn pieces(text: &str, file: &str) -> Result<Vec<Manifest>, Problem> {
     let mut nodes = Vec::new();
-    for node in documents {
+    for node in yaml::documents(text, file)? {
         match node.get("items").map(|items| items.tree.clone()) {
             Some(Tree::List(items)) => nodes.extend(items),
             _ => nodes.push(node),
@@ -122,21 +158,12 @@ pub fn manifests(text: &str, file: &str, namespace: Option<&str>) -> Result<Vec<
         object: node.value(),
         node,
     });
-    let mut manifests: Vec<_> = manifests.collect();
-    let problems: Vec<_> = manifests.iter().filter_map(shapeless).collect();
-    if !problems.is_empty() {
-        return Err(Broken(problems));
-    }
-    for manifest in &mut manifests {
-        if manifest.namespace().is_empty() {
-            manifest.object["metadata"]["namespace"] = namespace.unwrap_or("default").into();
-        }
-    }
-    Ok(manifests)
+    Ok(manifests.collect())
 }
 
 /// Why a document is no object at all.
-fn shapeless(manifest: &Manifest) -> Option<Problem> {
+#[must_use]
+pub fn shapeless(manifest: &Manifest) -> Option<Problem> {
     if !manifest.object.is_object() {
         let kind = manifest.node.kind();
         let message = format!("is {kind}, and has to be an object with apiVersion and kind");

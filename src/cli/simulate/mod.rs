@@ -8,6 +8,7 @@ pub mod problem;
 pub mod record;
 pub mod scenario;
 pub mod stage;
+mod stand_in;
 pub mod strict;
 pub mod summary;
 pub mod text;
@@ -96,7 +97,7 @@ pub(super) fn run(args: &SimulateArgs, namespace: Option<&str>) -> Result<Exit> 
     };
     let summary = Summary::new(&report, &scenario, args.seed);
     let text = match args.output {
-        Form::Text => text::render(&summary, Palette::of_stdout()),
+        Form::Text => text::render(&summary, Palette::of_stdout(), screen::room()),
         Form::Json => json(&summary)?,
     };
     screen::write(&text)?;

@@ -7,7 +7,7 @@ use crate::cli::simulate::cast::{self, Cast};
 use crate::cli::simulate::files::Manifest;
 use crate::cli::simulate::problem::{Broken, Place, Problem};
 use crate::cli::simulate::scenario::{Arm, Scenario};
-use crate::cli::simulate::strict;
+use crate::cli::simulate::{stand_in, strict};
 use crate::clock::Clock;
 use crate::crd::canary::Canary;
 use crate::crd::refusals::refusals;
@@ -73,11 +73,13 @@ impl Stage {
             memory: "1000Gi".to_owned(),
         };
         let manifests = script.manifests.clone();
-        let (manifest, others) = cast::canary(manifests, script.canary.as_deref())?;
+        let (mut manifest, others) = cast::canary(manifests, script.canary.as_deref())?;
         world.api.add_namespace(manifest.namespace());
-        let canary = understood(&world, &manifest)?;
+        let mut canary = understood(&world, &manifest)?;
+        let stand_in = stand_in::play(&mut manifest, &mut canary);
         let cast = Cast::new(manifest, canary, others);
-        let notes = furnish(&world, &cast)?;
+        let mut notes = furnish(&world, &cast)?;
+        notes.splice(0..0, stand_in);
         let stable = cast.deployment().map(image).unwrap_or_default().to_owned();
         let mut stage = Self {
             candidate: next_image(&stable),

@@ -102,12 +102,7 @@ impl Summary {
             seed,
             outcome,
             reason,
-            exit_code: match exit(&report.ending) {
-                Exit::Done => 0,
-                Exit::Failed => 1,
-                Exit::Usage => 2,
-                Exit::TimedOut => 3,
-            },
+            exit_code: exit(&report.ending).code(),
             duration_seconds: report.lasted.as_secs_f64(),
             waiting_since_seconds: since,
             helm_timeout: promoted.then(|| helm_timeout(report.lasted)),

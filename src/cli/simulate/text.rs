@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::cli::screen::{Colour, Palette};
 use crate::cli::simulate::summary::{Requests, Summary};
 use crate::cli::simulate::timeline::{News, Row};
-use crate::cli::table::Table;
+use crate::cli::table::{Column, Fit, Table};
 
 /// Timeline and summary.
 #[must_use]
-pub fn render(summary: &Summary, palette: Palette) -> String {
+pub fn render(summary: &Summary, palette: Palette, room: Option<usize>) -> String {
     let head = format!(
         "{}/{}  {} → {}  scenario {}, seed {}",
         summary.namespace,
@@ -24,7 +24,7 @@ pub fn render(summary: &Summary, palette: Palette) -> String {
         text.push_str(&format!("note: {note}\n"));
     }
     text.push('\n');
-    text.push_str(&timeline(&summary.timeline, palette));
+    text.push_str(&timeline(&summary.timeline, palette, room));
     text.push('\n');
     for (title, what, colour) in facts(summary) {
         let line = format!("{title:<15}{}", palette.paint(colour, &what));
@@ -34,8 +34,14 @@ pub fn render(summary: &Summary, palette: Palette) -> String {
     text
 }
 
-fn timeline(rows: &[Row], palette: Palette) -> String {
-    let mut table = Table::new(&["TIME", "PHASE", "WEIGHT", "STEP", "WHAT"]);
+fn timeline(rows: &[Row], palette: Palette, room: Option<usize>) -> String {
+    let mut table = Table::new(&[
+        Column::new("TIME"),
+        Column::new("PHASE"),
+        Column::new("WEIGHT"),
+        Column::new("STEP").less(1),
+        Column::new("WHAT").wrap(),
+    ]);
     for row in rows {
         let what = match &row.reason {
             Some(reason) => format!("{reason}: {}", row.message),
@@ -49,19 +55,20 @@ fn timeline(rows: &[Row], palette: Palette) -> String {
             what,
         ]);
     }
-    let all = table.render();
-    let mut lines = all.lines();
-    let heading = lines.next().unwrap_or_default();
-    let mut text = format!("{}\n", palette.paint(Colour::Faint, heading));
-    for (line, row) in lines.zip(rows) {
+    let fit = table.fit(room, &Fit::default());
+    let paint = |colour, text: &str| {
+        let lines = text.lines().map(|line| palette.paint(colour, line) + "\n");
+        lines.collect::<String>()
+    };
+    let mut text = paint(Colour::Faint, &table.heading(&fit));
+    for (piece, row) in table.pieces(&fit).iter().zip(rows) {
         let colour = match row.news {
             News::Neutral => Colour::Plain,
             News::Good => Colour::Good,
             News::Busy => Colour::Busy,
             News::Bad => Colour::Bad,
         };
-        text.push_str(&palette.paint(colour, line));
-        text.push('\n');
+        text.push_str(&paint(colour, piece));
     }
     text
 }

@@ -33,7 +33,9 @@ pub enum Tree {
 /// # Errors
 /// When it is no YAML.
 pub fn documents(text: &str, file: &str) -> Result<Vec<Node>, Problem> {
-    let found = serde_saphyr::from_multiple::<Spanned<Tree>>(text);
+    // As kubectl reads it: the mode 0440 is 288, not 440.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let found = serde_saphyr::from_multiple_with_options::<Spanned<Tree>>(text, options);
     let found = found.map_err(|error| {
         let place = error.location().map(place).unwrap_or_default();
         let message = error.without_snippet().to_string();
@@ -214,6 +216,14 @@ mod tests {
             assert_eq!(found[0].find(path), Place { line, column }, "{path}");
         }
         assert_eq!(found[1].find("b").line, 8);
+    }
+
+    #[test]
+    fn numbers_and_truth_are_read_as_kubectl_does() {
+        let text = "[0440, 0o440, 440, \"0440\", yes, off, 1e3, 1.10]";
+        let found = documents(text, "it.yaml").unwrap();
+        let expected = serde_json::json!([288, 288, 440, "0440", true, false, 1000.0, 1.1]);
+        assert_eq!(found[0].value(), expected);
     }
 
     #[test]

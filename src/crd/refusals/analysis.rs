@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::crd::canary::{Analysis, CanarySpec, Metric, Step};
-use crate::crd::refusals::Findings;
+use crate::crd::refusals::{Findings, hooks};
 
 /// The checks that need no MetricTemplate.
 const BUILT_IN: [&str; 2] = ["request-success-rate", "request-duration"];
@@ -16,6 +16,7 @@ pub(super) fn check(spec: &CanarySpec, found: &mut Findings) {
     steps(&spec.analysis.steps, found);
     durations(spec, found);
     metrics(spec, found);
+    hooks::check(&spec.analysis, found);
     later(&spec.analysis, found);
 }
 
@@ -147,6 +148,10 @@ fn durations(spec: &CanarySpec, found: &mut Findings) {
             second,
         ));
     }
+    for (index, hook) in analysis.webhooks.iter().enumerate() {
+        let field = format!("analysis.webhooks[{index}].timeout");
+        fields.push((field, hook.timeout, second));
+    }
     for (field, duration, least) in fields {
         let message = format!("must be at least {least:?}, for instance 90s, 5m or 1h30m");
         found.refuse_if(
@@ -219,7 +224,6 @@ fn later(analysis: &Analysis, found: &mut Findings) {
     );
     let fields = [
         (analysis.config_tracking, "configTracking", "it comes"),
-        (!analysis.webhooks.is_empty(), "webhooks", "hooks come"),
         (
             !analysis.alerts.is_empty(),
             "alerts",

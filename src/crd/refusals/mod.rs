@@ -4,13 +4,14 @@
 //! before a rule existed, and for `serin lint`, which has no API server.
 
 mod analysis;
+mod hooks;
 
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::crd::canary::{Canary, CanaryService, CanarySpec};
-use crate::crd::names::PROVIDERS;
+use crate::crd::names::{BY_INGRESS, PROVIDERS};
 
 /// Longest name of an apex Service: `<name>-canary` has to fit 63 characters.
 const SERVICE_NAME: usize = 56;
@@ -158,13 +159,34 @@ fn references(spec: &CanarySpec, found: &mut Findings) {
         "routeRefs",
         "the providers none and kubernetes write no routes; take routeRefs out, or choose provider gatewayapi:v1",
     );
-    found.later(
-        spec.ingress_ref.is_some(),
-        "ingressRef",
-        "routing by Ingress comes",
-    );
+    ingress(spec, found);
     found.later(spec.route_ref.is_some(), "routeRef", "APISIX comes");
     found.later(spec.upstream_ref.is_some(), "upstreamRef", "Gloo comes");
+}
+
+/// An Ingress is named for those providers that split its traffic, and for no other.
+fn ingress(spec: &CanarySpec, found: &mut Findings) {
+    let Some(provider) = spec.provider.as_deref() else {
+        return;
+    };
+    if !BY_INGRESS.contains(&provider) {
+        found.refuse_if(
+            spec.ingress_ref.is_some(),
+            "ingressRef",
+            "is for the providers nginx and skipper; take it out, or choose one of them",
+        );
+        return;
+    }
+    found.refuse_if(
+        spec.ingress_ref.is_none(),
+        "ingressRef",
+        "is missing; name the Ingress whose traffic is split, for instance {apiVersion: networking.k8s.io/v1, kind: Ingress, name: shop}",
+    );
+    found.refuse_if(
+        !spec.route_refs.is_empty(),
+        "routeRefs",
+        "the providers nginx and skipper split the Ingress of ingressRef; take routeRefs out",
+    );
 }
 
 /// Whether this is the URL of an HTTP server, without credentials and query.

@@ -1,12 +1,16 @@
 //! The core against a model of the world: what people would see, and what may never happen.
 
 mod adoption;
+mod crashes;
+mod hooks;
 mod known_bugs;
 mod model;
 mod net;
 mod people;
 mod planner;
 mod stepping;
+mod stories;
+mod verbs;
 
 use std::time::Duration;
 

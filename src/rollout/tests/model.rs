@@ -14,8 +14,9 @@ use crate::objects::mark;
 use crate::rollout::advance;
 use crate::rollout::decision::{Action, Step};
 use crate::rollout::observed::{
-    Abilities, Acceptance, Answer, Arm, CanaryArm, Capacity, Check, Gate, LiveTarget, Observed,
-    Presence, Readiness, Reading, Routes, Services, Serving, Split, Target, TrafficKind, Weight,
+    Abilities, Acceptance, Answer, Arm, CanaryArm, Capacity, Check, Gate, HookCall, HookReply,
+    LiveTarget, Observed, Presence, Readiness, Reading, Routes, Services, Serving, Split, Target,
+    TrafficKind, Weight,
 };
 
 /// Requests of both arms up to a time.
@@ -26,6 +27,7 @@ struct Counts {
 }
 
 /// The model.
+#[derive(Clone)]
 pub(crate) struct Model {
     pub(crate) canary: Canary,
     pub(crate) seen: Observed,
@@ -57,6 +59,16 @@ pub(crate) struct Model {
     pub(crate) value: Option<f64>,
     /// The share of the requests that reaches the canary whatever the route says, in percent.
     pub(crate) misrouted: Option<u8>,
+    /// The controller dies after so many more writes, and another one comes; `None`: it lives.
+    pub(crate) dies_after: Option<usize>,
+    /// What each hook answers, one call after the other; the last answer stands for all that follow.
+    pub(crate) hooks: BTreeMap<String, Vec<HookReply>>,
+    /// How long a hook takes to answer.
+    pub(crate) hooks_take: Duration,
+    /// Calls of hooks, in their order.
+    pub(crate) calls: Vec<HookCall>,
+    /// When each of them began.
+    begun: BTreeMap<HookCall, Timestamp>,
     /// The weight in force, and since when.
     in_force: Option<(u8, Timestamp)>,
     counts: Vec<(Timestamp, Counts)>,
@@ -95,6 +107,11 @@ impl Model {
             live: None,
             value: None,
             misrouted: None,
+            dies_after: None,
+            hooks: BTreeMap::new(),
+            hooks_take: Duration::ZERO,
+            calls: Vec::new(),
+            begun: BTreeMap::new(),
             in_force: None,
             counts: vec![
                 (start - Duration::from_secs(3600), Counts::default()),
@@ -129,6 +146,11 @@ impl Model {
 
     pub(crate) fn target(&mut self) -> &mut Target {
         self.seen.target.as_mut().unwrap()
+    }
+
+    /// When it wants to be called again.
+    pub(crate) fn next(&self) -> Option<Duration> {
+        self.next
     }
 
     pub(crate) fn weight(&self) -> u8 {
@@ -279,7 +301,10 @@ impl Model {
                     self.seen.answers.extend(answers);
                 }
                 Step::Act(decision) => {
-                    self.next = decision.requeue;
+                    self.next = [decision.requeue, self.answer_is_due()]
+                        .into_iter()
+                        .flatten()
+                        .min();
                     let before = self.status();
                     let changed = before != decision.status;
                     if before.phase != decision.status.phase {
@@ -289,12 +314,17 @@ impl Model {
                     for note in &decision.notes {
                         assert_ne!(note.reason, "InvariantBreach", "{}", note.message);
                     }
-                    self.canary.status = Some(decision.status);
                     let acted = !decision.actions.is_empty();
-                    decision
-                        .actions
-                        .into_iter()
-                        .for_each(|action| self.act(action));
+                    if changed && !self.lives() {
+                        return true;
+                    }
+                    self.canary.status = Some(decision.status);
+                    for action in decision.actions {
+                        if !self.lives() {
+                            return true;
+                        }
+                        self.act(action);
+                    }
                     return changed || acted;
                 }
             }
@@ -302,8 +332,47 @@ impl Model {
         panic!("the core keeps asking");
     }
 
-    fn answer(&self, check: &Check) -> Answer {
+    /// Whether the controller lives to make one more write. Its successor does, in the next term.
+    fn lives(&mut self) -> bool {
+        match self.dies_after {
+            Some(0) => {
+                self.dies_after = None;
+                self.seen.epoch += 1;
+                false
+            }
+            Some(writes) => {
+                self.dies_after = Some(writes - 1);
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// When the next hook answers, which calls the Canary.
+    fn answer_is_due(&self) -> Option<Duration> {
+        let due = self.begun.values().map(|begun| *begun + self.hooks_take);
+        let next = due.filter(|due| *due > self.now).min()?;
+        Duration::try_from(next.duration_since(self.now)).ok()
+    }
+
+    /// A hook is asked; a call that was begun goes on.
+    fn hear(&mut self, call: &HookCall) -> Answer {
+        if !self.begun.contains_key(call) {
+            self.calls.push(call.clone());
+            self.begun.insert(call.clone(), self.now);
+        }
+        if self.now < self.begun[call] + self.hooks_take {
+            return Answer::Asked;
+        }
+        let before = self.calls.iter().take_while(|it| *it != call);
+        let index = before.filter(|it| it.name == call.name).count();
+        let all = &self.hooks[&call.name];
+        Answer::Hook(all[index.min(all.len() - 1)].clone())
+    }
+
+    fn answer(&mut self, check: &Check) -> Answer {
         match check {
+            Check::Hook(call) => self.hear(call),
             Check::Gate => self.gate.clone(),
             Check::Target => Answer::Target(self.seen.target.as_ref().map(|target| {
                 let cached = (target.revision.clone(), target.declared.clone());
@@ -379,7 +448,11 @@ impl Model {
         match action {
             Action::Remove if self.seen.abilities.traffic != TrafficKind::Replicas => {
                 let settled = match self.in_force {
-                    Some((weight, since)) => weight == 0 && self.now >= since + self.settling(),
+                    // The core counts in whole milliseconds.
+                    Some((weight, since)) => {
+                        let early = since + self.settling() - Duration::from_millis(1);
+                        weight == 0 && self.now > early
+                    }
                     // Without a target there is nobody to lead users to, whatever the router says.
                     None => self.seen.split.is_none() || target.is_none() && self.weight() == 0,
                 };
@@ -552,6 +625,7 @@ fn observed() -> Observed {
         services: Services {
             apex: Presence::There,
             canary: Presence::Missing,
+            canary_has_pods: true,
             selects_canary: false,
             points_at_canary: false,
             idle: true,

@@ -45,6 +45,22 @@ fn requests_wait_until_the_service_leads_to_the_canary() {
     assert_eq!(model.phase(), Phase::Succeeded);
 }
 
+/// Traefik answers nothing on a route of which one backend has no Pod.
+#[test]
+fn the_service_follows_once_a_pod_is_ready() {
+    let mut model = Model::adopted(&fast());
+    model.ship("v2");
+    model.run_until(|model| model.did("Place { revision: \"v2\", replicas: 2"));
+    model.lose_the_second_write();
+    model.seen.services.canary_has_pods = false;
+    model.trace.clear();
+    model.run_for(SOON);
+    assert!(!model.did("Place {"), "{:#?}", model.trace);
+    model.seen.services.canary_has_pods = true;
+    model.run_for(SOON);
+    assert!(model.did("Place {"), "{:#?}", model.trace);
+}
+
 #[test]
 fn a_canary_that_goes_is_left_alone() {
     let mut model = Model::adopted(&fast());

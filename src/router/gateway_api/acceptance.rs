@@ -6,12 +6,10 @@ use serde_json::{Map, Value, json};
 use crate::crd::canary::ParentRef;
 use crate::objects::{Kind, ObjectKey, Seen};
 use crate::rollout::observed::Acceptance;
+use crate::router::acceptance::{because, condition, fulfilled, worst};
 use crate::router::spoken;
 
 const GROUP: &str = "gateway.networking.k8s.io";
-
-/// Reasons of `False` that pass by themselves: the controller has not looked, or has not seen the Service yet.
-const PASSING: [&str; 2] = ["Pending", "BackendNotFound"];
 
 /// What a route hangs on, with all defaults filled in, so that two references to the same thing are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +38,18 @@ impl Parent {
             name: reference.name.clone(),
             section: reference.section_name.clone(),
             port: reference.port.map(i64::from),
+        }
+    }
+
+    /// A port of a Service in namespace `home`.
+    pub(super) fn service(name: &str, home: &str, port: i32) -> Self {
+        Self {
+            group: String::new(),
+            kind: "Service".to_owned(),
+            namespace: home.to_owned(),
+            name: name.to_owned(),
+            section: None,
+            port: Some(i64::from(port)),
         }
     }
 
@@ -94,31 +104,25 @@ fn core_is_empty(group: &str) -> &str {
     if group == "core" { "" } else { group }
 }
 
-/// The parents that a route names.
-pub(super) fn parents(route: &DynamicObject, home: &str) -> Vec<Parent> {
-    let references = route.data["spec"]["parentRefs"].as_array();
+/// The parents that the spec of a route names.
+pub(super) fn parents(spec: &Value, home: &str) -> Vec<Parent> {
+    let references = spec["parentRefs"].as_array();
     let references = references.map(Vec::as_slice).unwrap_or_default();
     let written = |reference| Parent::written(reference, home);
     references.iter().map(written).collect()
 }
 
-/// The worst of several words; of equals the first.
-pub(super) fn worst(words: impl IntoIterator<Item = Acceptance>) -> Acceptance {
-    let rank = |word: &Acceptance| match word {
-        Acceptance::Accepted => 0,
-        Acceptance::Pending(_) => 1,
-        Acceptance::Rejected(_) => 2,
-    };
-    words.into_iter().fold(Acceptance::Accepted, |worst, word| {
-        if rank(&word) > rank(&worst) {
-            word
-        } else {
-            worst
-        }
-    })
+/// Whether every parent that a route names runs it as it stands now.
+pub(in crate::router) fn of_route(
+    key: &ObjectKey,
+    route: &DynamicObject,
+    seen: &Seen,
+) -> Acceptance {
+    let parents = parents(&route.data["spec"], &key.namespace);
+    acceptance(key, route, &parents, seen)
 }
 
-/// Whether every parent runs the route as it stands now.
+/// Whether each of these parents runs the route as it stands now.
 pub(super) fn acceptance(
     key: &ObjectKey,
     route: &DynamicObject,
@@ -181,27 +185,6 @@ fn programmed(parent: &Parent, seen: &Seen) -> Acceptance {
     }
 }
 
-/// This condition has to be true, at this generation.
-fn fulfilled(conditions: &Value, type_: &str, generation: i64, subject: &str) -> Acceptance {
-    let Some(condition) = condition(conditions, type_) else {
-        return Acceptance::Pending(format!("{subject}: {type_} is not reported yet"));
-    };
-    let observed = condition["observedGeneration"].as_i64().unwrap_or_default();
-    if observed < generation {
-        return Acceptance::Pending(format!(
-            "{subject}: {type_} is said of generation {observed}, not yet of {generation}"
-        ));
-    }
-    let status = condition["status"].as_str().unwrap_or("Unknown");
-    let reason = condition["reason"].as_str().unwrap_or_default();
-    let why = format!("{subject}: {type_} is {status}{}", because(condition));
-    match status {
-        "True" => Acceptance::Accepted,
-        "False" if !PASSING.contains(&reason) => Acceptance::Rejected(why),
-        _ => Acceptance::Pending(why),
-    }
-}
-
 /// No rule may have been left out.
 fn whole(conditions: &Value, generation: i64, subject: &str) -> Acceptance {
     let Some(condition) = condition(conditions, "PartiallyInvalid") else {
@@ -216,19 +199,5 @@ fn whole(conditions: &Value, generation: i64, subject: &str) -> Acceptance {
         Acceptance::Pending(why)
     } else {
         Acceptance::Rejected(why)
-    }
-}
-
-fn condition<'a>(conditions: &'a Value, type_: &str) -> Option<&'a Value> {
-    let of_type = |condition: &&Value| condition["type"].as_str() == Some(type_);
-    conditions.as_array()?.iter().find(of_type)
-}
-
-fn because(condition: &Value) -> String {
-    let text = |field: &str| condition[field].as_str().filter(|text| !text.is_empty());
-    match (text("reason"), text("message")) {
-        (Some(reason), Some(message)) => format!(" ({reason}: {message})"),
-        (Some(text), None) | (None, Some(text)) => format!(" ({text})"),
-        (None, None) => String::new(),
     }
 }

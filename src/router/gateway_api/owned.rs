@@ -1,127 +1,121 @@
-//! The HTTPRoute that Serin makes, named after the Service. In it parents, hosts, the one rule with its two backends and the
-//! timeout are ours and are put right when they differ; whatever else somebody sets stays.
+//! The HTTPRoute that Serin makes. In it parents, hosts, the one rule with its two backends and the timeout are ours.
 
 use kube::core::DynamicObject;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::crd::canary::{Canary, CanaryService};
-use crate::objects::{Change, Kind, Live, ObjectKey, Seen, mark};
-use crate::rollout::observed::{Problem, Routes, Split, Weight};
+use crate::objects::{Kind, ObjectKey, Seen};
+use crate::rollout::observed::{Acceptance, Problem, Weight};
+use crate::router::form::{Backend, elements};
 use crate::router::gateway_api::acceptance::{self, Parent};
-use crate::router::gateway_api::backend::{Backend, elements, rules};
-use crate::router::{RouterError, editor, refusal, spoken};
+use crate::router::gateway_api::{backend, backends};
+use crate::router::owned::{Maker, set_within};
+use crate::router::{refusal, unused};
 
-/// Annotation of a route that outlived its Canary: whose it is since. The label `serin.dev/canary-uid` cannot change, or Serin
-/// could mark what is not its own.
-pub(super) const OWNER: &str = "serin.dev/route-owner";
-
-/// Value of `OWNER`: the Canary is gone, and the next one that names this Service takes the route up.
-pub(super) const NOBODY: &str = "none";
-
-/// The route of this Canary.
-pub(super) fn key(canary: &Canary) -> ObjectKey {
-    ObjectKey::new(Kind::HttpRoute, &canary.home(), canary.service_name())
+/// Makes HTTPRoutes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HttpRoutes {
+    /// Where no parent is named the route hangs on the Service, as in a mesh; else a parent has to be named.
+    pub(super) of_mesh: bool,
 }
 
-/// The Service that its route leads to.
-fn service(canary: &Canary) -> ObjectKey {
-    ObjectKey::new(Kind::Service, &canary.home(), canary.service_name())
+impl HttpRoutes {
+    fn wanted<'a>(&self, canary: &'a Canary, weight: Weight) -> Result<Wanted<'a>, Problem> {
+        let home = canary.home();
+        let service = canary.spec.service.as_ref();
+        let unready = |message: &str| refusal("RouteNotReady", message.to_owned());
+        let service = service.ok_or_else(|| {
+            unready("spec.service is not set: a generated route needs spec.service.port and spec.service.gatewayRefs")
+        })?;
+        let mut parents: Vec<_> = service
+            .gateway_refs
+            .iter()
+            .map(|reference| Parent::named(reference, &home))
+            .collect();
+        if parents.is_empty() && self.of_mesh {
+            parents.push(Parent::service(canary.service_name(), &home, service.port));
+        }
+        if parents.is_empty() {
+            return Err(unready(
+                "spec.service.gatewayRefs is empty: name the Gateway (or, for a mesh, the Service) that the generated route hangs on, or the routes that you have in spec.routeRefs",
+            ));
+        }
+        let hosts = if self.of_mesh {
+            Vec::new()
+        } else {
+            hosts(service)
+        };
+        Ok(Wanted {
+            parents,
+            home,
+            hosts,
+            stable: canary.service_name(),
+            canary: canary.canary_service_name(),
+            port: i64::from(service.port),
+            timeout: service.timeout.as_deref(),
+            weight,
+        })
+    }
 }
 
-/// What keeps Serin from making the route, or from writing to it.
-pub(super) fn problems(canary: &Canary, seen: &Seen) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if !seen.kinds.contains(&Kind::HttpRoute) {
-        problems.push(refusal(
-            "ProviderUnavailable",
-            "the cluster has no HTTPRoute of gateway.networking.k8s.io/v1: install the Gateway API, or choose another spec.provider".to_owned(),
-        ));
+impl Maker for HttpRoutes {
+    fn kind(&self) -> Kind {
+        Kind::HttpRoute
     }
-    match wanted(canary, Weight::ZERO) {
-        Err(problem) => problems.push(problem),
-        Ok(wanted) => problems.extend(wanted.problems()),
-    }
-    if let Some(route) = seen.routes.get(&key(canary)) {
-        problems.extend(conflict(canary, route));
-    }
-    problems
-}
 
-/// The split that the live route says; `None`: it does not exist, or nobody's Canary left it behind.
-pub(super) fn observe(canary: &Canary, seen: &Seen) -> Result<Option<Split>, RouterError> {
-    let key = key(canary);
-    let Some(route) = seen.routes.get(&key) else {
-        return Ok(None);
-    };
-    if let Some(problem) = conflict(canary, route) {
-        return Err(RouterError::Refused(problem));
+    fn problems(&self, canary: &Canary) -> Vec<Problem> {
+        let mut problems = match self.wanted(canary, Weight::ZERO) {
+            Err(problem) => vec![problem],
+            Ok(wanted) => wanted.problems(),
+        };
+        if self.of_mesh {
+            let instead =
+                "a route of the mesh holds for the Service, whatever its hosts are called";
+            problems.extend(unused(canary, &["hosts"], instead));
+        }
+        problems
     }
-    if ownership(canary, route) == Ownership::Released {
-        return Ok(None);
-    }
-    let wanted = wanted(canary, Weight::ZERO).map_err(RouterError::Refused)?;
-    Ok(Some(Split {
-        routes: wanted.read(route).map(|canary| Routes { canary }),
-        acceptance: acceptance::acceptance(&key, route, &wanted.parents, seen),
-        editor: editor(route),
-    }))
-}
 
-/// The route with this split, if it does not stand so already.
-pub(super) fn render(
-    canary: &Canary,
-    live: &Live,
-    routes: Routes,
-) -> Result<Vec<Change>, RouterError> {
-    let wanted = wanted(canary, routes.canary).map_err(RouterError::Refused)?;
-    let key = key(canary);
-    let Some(route) = live.get(&key) else {
-        let spec = wanted.edit(&Value::Null, false);
-        return Ok(vec![apply(&key, None, &canary.identity(), &spec, None)]);
-    };
-    if let Some(problem) = conflict(canary, route) {
-        return Err(RouterError::Refused(problem));
+    /// `rules` is one value for server-side apply.
+    fn fields(&self) -> &'static [&'static str] {
+        &["parentRefs", "hostnames", "rules"]
     }
-    let spec = wanted.edit(&route.data["spec"], is_envoy_gateway(route));
-    let ours = ownership(canary, route) == Ownership::Ours;
-    if ours && spec == owned_fields(&route.data["spec"]) {
-        return Ok(Vec::new());
-    }
-    let label = label(route).unwrap_or_default();
-    let uid = canary.identity();
-    let owner = (label != uid).then_some(uid.as_str());
-    Ok(vec![apply(&key, Some(route), label, &spec, owner)])
-}
 
-/// Below a Service the route goes, since the Service answers without it. Below a Gateway it may be the only thing that answers
-/// a host: it stays, without the canary, for the next Canary to take up. It answers nothing any more, and goes too, once its Service
-/// is gone, as after `helm uninstall`; that may be a moment later than the Canary's end began.
-pub(super) fn finalize(canary: &Canary, live: &Live) -> Result<Vec<Change>, RouterError> {
-    let key = key(canary);
-    let Some(route) = live.get(&key) else {
-        return Ok(Vec::new());
-    };
-    let ownership = ownership(canary, route);
-    let released = ownership == Ownership::Released && label(route) == Some(&canary.identity());
-    if ownership != Ownership::Ours && !released {
-        return Ok(Vec::new());
+    fn edit(
+        &self,
+        canary: &Canary,
+        spec: &Value,
+        weight: Weight,
+        route: Option<&DynamicObject>,
+    ) -> Result<Value, Problem> {
+        let marked = route.is_some_and(is_envoy_gateway);
+        Ok(self.wanted(canary, weight)?.edit(spec, marked))
     }
-    let parents = acceptance::parents(route, &key.namespace);
-    let mesh = !parents.is_empty() && parents.iter().all(Parent::is_service);
-    if mesh || !live.contains_key(&service(canary)) {
-        let uid = route.metadata.uid.clone().unwrap_or_default();
-        return Ok(vec![Change::Delete(key, uid)]);
+
+    fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
+        self.wanted(canary, Weight::ZERO).ok()?.read(spec)
     }
-    if released {
-        return Ok(Vec::new());
+
+    fn acceptance(&self, canary: &Canary, route: &DynamicObject, seen: &Seen) -> Acceptance {
+        let key = ObjectKey::new(Kind::HttpRoute, &canary.home(), canary.service_name());
+        match self.wanted(canary, Weight::ZERO) {
+            Ok(wanted) => acceptance::acceptance(&key, route, &wanted.parents, seen),
+            Err(problem) => Acceptance::Pending(problem.message),
+        }
     }
-    let mut spec = owned_fields(&route.data["spec"]);
-    let canary_name = canary.canary_service_name();
-    for rule in spec["rules"].as_array_mut().into_iter().flatten() {
-        release(rule, canary.service_name(), &canary_name, &key.namespace);
+
+    /// Below a Service the route goes, since the Service answers without it; below a Gateway it may be all that answers a host.
+    fn release(&self, canary: &Canary, mut spec: Value) -> Option<Value> {
+        let parents = acceptance::parents(&spec, &canary.home());
+        if !parents.is_empty() && parents.iter().all(Parent::is_service) {
+            return None;
+        }
+        let (home, canary_name) = (canary.home(), canary.canary_service_name());
+        for rule in spec["rules"].as_array_mut().into_iter().flatten() {
+            release(rule, canary.service_name(), &canary_name, &home);
+        }
+        Some(spec)
     }
-    let label = label(route).unwrap_or_default();
-    Ok(vec![apply(&key, Some(route), label, &spec, Some(NOBODY))])
 }
 
 /// Takes the canary out of a rule; where it was alone, stable answers instead. Weight 1 is what the API takes for granted.
@@ -129,8 +123,7 @@ fn release(rule: &mut Value, stable: &str, canary: &str, home: &str) {
     let Some(entries) = rule["backendRefs"].as_array_mut() else {
         return;
     };
-    let is =
-        |entry: &Value, name: &str| Backend::read(entry, home).is_some_and(|it| it.name == name);
+    let is = |entry: &Value, name: &str| backend(entry, home).is_some_and(|it| it.name == name);
     match entries.as_mut_slice() {
         [only] if is(only, canary) => {
             only["name"] = json!(stable);
@@ -145,53 +138,6 @@ fn release(rule: &mut Value, stable: &str, canary: &str, home: &str) {
     }
 }
 
-/// Whose a route is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ownership {
-    /// This Canary's.
-    Ours,
-    /// Left behind by a Canary that is gone.
-    Released,
-    /// Made by Serin for another Canary.
-    OtherCanary,
-    /// Not made by Serin.
-    Foreign,
-}
-
-fn ownership(canary: &Canary, route: &DynamicObject) -> Ownership {
-    let Some(label) = label(route) else {
-        return Ownership::Foreign;
-    };
-    let annotations = route.metadata.annotations.as_ref();
-    let owner = annotations.and_then(|annotations| annotations.get(OWNER));
-    match owner.map_or(label, String::as_str) {
-        NOBODY => Ownership::Released,
-        uid if uid == canary.identity() => Ownership::Ours,
-        _ => Ownership::OtherCanary,
-    }
-}
-
-fn label(route: &DynamicObject) -> Option<&str> {
-    let label = route.metadata.labels.as_ref()?.get(mark::CANARY_UID)?;
-    Some(label.as_str())
-}
-
-fn conflict(canary: &Canary, route: &DynamicObject) -> Option<Problem> {
-    let key = key(canary);
-    let message = match ownership(canary, route) {
-        Ownership::Ours | Ownership::Released => return None,
-        Ownership::Foreign => format!(
-            "{} exists and is not Serin's: name it in spec.routeRefs, so that only its weights are changed, or rename it",
-            spoken(&key)
-        ),
-        Ownership::OtherCanary => format!(
-            "{} was made for another Canary: give this one a Service of its own in spec.service.name, or delete the route",
-            spoken(&key)
-        ),
-    };
-    Some(refusal("RouteConflict", message))
-}
-
 /// Envoy Gateway builds one cluster for all backends of a rule unless one has a filter (envoyproxy/gateway#6742), so that its
 /// metrics could not tell the arms apart.
 fn is_envoy_gateway(route: &DynamicObject) -> bool {
@@ -199,33 +145,6 @@ fn is_envoy_gateway(route: &DynamicObject) -> bool {
         .iter()
         .filter_map(|parent| parent["controllerName"].as_str())
         .any(|controller| controller.contains("envoyproxy"))
-}
-
-fn apply(
-    key: &ObjectKey,
-    live: Option<&DynamicObject>,
-    label: &str,
-    spec: &Value,
-    owner: Option<&str>,
-) -> Change {
-    let mut route = DynamicObject::new(&key.name, &key.kind.api_resource()).within(&key.namespace);
-    let labels = [(mark::CANARY_UID.to_owned(), label.to_owned())];
-    route.metadata.labels = Some(labels.into());
-    route.metadata.annotations = owner.map(|owner| [(OWNER.to_owned(), owner.to_owned())].into());
-    route.metadata.resource_version = live.and_then(|live| live.metadata.resource_version.clone());
-    route.data = json!({"spec": spec});
-    Change::Apply(Box::new(route))
-}
-
-/// The part of a spec that Serin applies. `rules` is one value for server-side apply, so what others set in our rule is
-/// applied with it.
-fn owned_fields(spec: &Value) -> Value {
-    let fields = ["parentRefs", "hostnames", "rules"];
-    let standing = fields.iter().filter_map(|field| {
-        let value = spec.get(*field)?;
-        Some(((*field).to_owned(), value.clone()))
-    });
-    Value::Object(standing.collect())
 }
 
 /// What the route has to say.
@@ -238,32 +157,6 @@ struct Wanted<'a> {
     port: i64,
     timeout: Option<&'a str>,
     weight: Weight,
-}
-
-fn wanted(canary: &Canary, weight: Weight) -> Result<Wanted<'_>, Problem> {
-    let home = canary.home();
-    let service = canary.spec.service.as_ref();
-    let unready = |message: &str| refusal("RouteNotReady", message.to_owned());
-    let service = service.ok_or_else(|| {
-        unready("spec.service is not set: a generated route needs spec.service.port and spec.service.gatewayRefs")
-    })?;
-    if service.gateway_refs.is_empty() {
-        return Err(unready(
-            "spec.service.gatewayRefs is empty: name the Gateway (or, for a mesh, the Service) that the generated route hangs on, or the routes that you have in spec.routeRefs",
-        ));
-    }
-    let parent = |reference| Parent::named(reference, &home);
-    let parents = service.gateway_refs.iter().map(parent).collect();
-    Ok(Wanted {
-        parents,
-        home,
-        hosts: hosts(service),
-        stable: canary.service_name(),
-        canary: canary.canary_service_name(),
-        port: i64::from(service.port),
-        timeout: service.timeout.as_deref(),
-        weight,
-    })
 }
 
 /// The route has no name for every host; there, no name at all means that.
@@ -292,31 +185,13 @@ impl Wanted<'_> {
             .collect()
     }
 
-    /// The weight that the route says, if it says nothing else than this.
-    fn read(&self, route: &DynamicObject) -> Option<Weight> {
-        let entries = elements(&rules(route).first()?["backendRefs"]);
-        let mut arm = entries
-            .iter()
-            .filter_map(|entry| Backend::read(entry, &self.home));
-        let percent = arm.find(|arm| self.is(arm, &self.canary))?.weight;
-        let weight = Weight::new(
-            u8::try_from(percent)
-                .ok()
-                .filter(|percent| *percent <= 100)?,
-        );
-        let standing = owned_fields(&route.data["spec"]);
-        (self.with(weight).edit(&standing, false) == standing).then_some(weight)
-    }
-
-    fn with(&self, weight: Weight) -> Self {
-        Self {
-            home: self.home.clone(),
-            parents: self.parents.clone(),
-            hosts: self.hosts.clone(),
-            canary: self.canary.clone(),
-            weight,
-            ..*self
-        }
+    /// The weight of the canary in the first rule.
+    fn read(&self, spec: &Value) -> Option<Weight> {
+        let entries = elements(&elements(&spec["rules"]).first()?["backendRefs"]);
+        let mut arms = backends(entries, &self.home);
+        let percent = arms.find(|arm| self.is(arm, &self.canary))?.weight;
+        let percent = u8::try_from(percent).ok();
+        percent.filter(|percent| *percent <= 100).map(Weight::new)
     }
 
     fn is(&self, backend: &Backend<'_>, name: &str) -> bool {
@@ -325,7 +200,7 @@ impl Wanted<'_> {
 
     /// The fields of ours in this spec, put right; a spec that is right comes back as it is.
     fn edit(&self, spec: &Value, marked: bool) -> Value {
-        let mut spec = owned_fields(spec);
+        let mut spec = spec.clone();
         let standing = elements(&spec["parentRefs"]).iter();
         let standing: Vec<Parent> = standing
             .map(|parent| Parent::written(parent, &self.home))
@@ -339,8 +214,7 @@ impl Wanted<'_> {
             spec["hostnames"] = Value::Array(hosts);
         }
         let both = |rule: &&Value| {
-            let names = elements(&rule["backendRefs"]).iter();
-            let ours = names.filter_map(|entry| Backend::read(entry, &self.home));
+            let ours = backends(elements(&rule["backendRefs"]), &self.home);
             ours.filter(|it| self.is(it, self.stable) || self.is(it, &self.canary))
                 .count()
                 == 2
@@ -367,40 +241,20 @@ impl Wanted<'_> {
             {
                 fields.remove("matches");
             }
-            set_timeout(fields, self.timeout);
+            set_within(fields, "timeouts", "request", self.timeout);
         }
         rule
     }
 
     fn entry(&self, entries: &[Value], name: &str, weight: u8) -> Value {
         let is = |entry: &&Value| {
-            Backend::read(entry, &self.home).is_some_and(|backend| self.is(&backend, name))
+            backend(entry, &self.home).is_some_and(|backend| self.is(&backend, name))
         };
         let mut entry = entries.iter().find(is).cloned().unwrap_or_else(
             || json!({"group": "", "kind": "Service", "name": name, "port": self.port}),
         );
         entry["weight"] = json!(weight);
         entry
-    }
-}
-
-fn set_timeout(rule: &mut Map<String, Value>, timeout: Option<&str>) {
-    match timeout {
-        Some(timeout) => {
-            let timeouts = rule.entry("timeouts").or_insert_with(|| json!({}));
-            if let Some(timeouts) = timeouts.as_object_mut() {
-                timeouts.insert("request".into(), json!(timeout));
-            }
-        }
-        None => {
-            let Some(Value::Object(timeouts)) = rule.get_mut("timeouts") else {
-                return;
-            };
-            timeouts.remove("request");
-            if timeouts.is_empty() {
-                rule.remove("timeouts");
-            }
-        }
     }
 }
 

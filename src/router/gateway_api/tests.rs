@@ -8,11 +8,9 @@ use crate::crd::canary::Canary;
 use crate::objects::{Change, Kind, ObjectKey, mark};
 use crate::rollout::observed::Acceptance;
 use crate::router::Router;
-use crate::router::gateway_api::GatewayApi;
-use crate::router::gateway_api::owned::OWNER;
+use crate::router::gateway_api::ROUTER;
+use crate::router::owned::OWNER;
 use crate::router::tests::world::{UID, World, canary, split};
-
-const ROUTER: GatewayApi = GatewayApi;
 
 fn owned() -> Canary {
     canary(
@@ -47,7 +45,7 @@ fn patched(reference: &Value) -> Canary {
     for (field, value) in reference.as_object().unwrap() {
         full[field] = value.clone();
     }
-    canary(json!({"service": {"port": 80}, "routeRefs": [full]}))
+    canary(json!({"provider": "gatewayapi:v1", "service": {"port": 80}, "routeRefs": [full]}))
 }
 
 fn backend(name: &str, weight: i64) -> Value {
@@ -612,10 +610,10 @@ fn several_routes_have_to_agree_and_all_have_to_be_there() {
 #[test]
 fn other_kinds_are_refused() {
     let canary =
-        patched(&json!({"kind": "TCPRoute", "apiVersion": "gateway.networking.k8s.io/v1alpha2"}));
+        patched(&json!({"kind": "UDPRoute", "apiVersion": "gateway.networking.k8s.io/v1alpha2"}));
     assert!(ROUTER.objects(&canary).is_empty());
     expect![[r#"
-        ProviderUnavailable: spec.routeRefs: provider gatewayapi cannot write TCPRoute podinfo of gateway.networking.k8s.io/v1alpha2; it writes HTTPRoute and GRPCRoute of gateway.networking.k8s.io/v1
+        ProviderUnavailable: spec.routeRefs: provider gatewayapi:v1 cannot write UDPRoute podinfo of gateway.networking.k8s.io/v1alpha2; it writes HTTPRoute of gateway.networking.k8s.io/v1, GRPCRoute of gateway.networking.k8s.io/v1, TCPRoute of gateway.networking.k8s.io/v1alpha2, TLSRoute of gateway.networking.k8s.io/v1
     "#]]
     .assert_eq(&messages(&canary, &World::default()));
 }

@@ -1,7 +1,7 @@
 //! One folder per story in `tests/golden/router/<provider>`: `in.yaml` holds a Canary and the objects of the cluster,
 //! `out.yaml` what the router says and writes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use expect_test::expect_file;
 use serde_json::{Value, json};
@@ -11,23 +11,29 @@ use crate::objects::Change;
 use crate::router::tests::world::{World, split};
 use crate::router::{Router, RouterError, for_provider};
 
-/// Tells every story of a provider: what is observed, what a weight writes, what is read afterwards, what the end gives back.
-fn tell(provider: &str, percent: u8) {
-    let router = for_provider(provider).unwrap();
+/// Every story of a provider: its folder, its Canary and its cluster.
+pub(super) fn stories(provider: &str) -> Vec<(PathBuf, Canary, World)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/golden/router")
         .join(provider.split(':').next().unwrap());
-    let mut stories: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    stories.sort();
-    assert!(!stories.is_empty());
-    for story in stories {
-        let text = std::fs::read_to_string(story.join("in.yaml")).unwrap();
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(!folders.is_empty());
+    let read = |folder: PathBuf| {
+        let text = std::fs::read_to_string(folder.join("in.yaml")).unwrap();
         let mut documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
         let canary: Canary = serde_json::from_value(documents.remove(0)).unwrap();
-        let told = story_of(router.as_ref(), &canary, World::of(documents), percent);
+        (folder, canary, World::of(documents))
+    };
+    folders.into_iter().map(read).collect()
+}
+
+/// Tells every story of a provider: what is observed, what a weight writes, what is read afterwards, what the end gives back.
+fn tell(provider: &str, percent: u8) {
+    let router = for_provider(provider).unwrap();
+    for (story, canary, world) in stories(provider) {
+        let told = story_of(router.as_ref(), &canary, world, percent);
         let told = serde_saphyr::to_string(&told).unwrap();
         expect_file![story.join("out.yaml")].assert_eq(&told);
     }
@@ -81,8 +87,18 @@ fn spoken(change: &Change) -> Value {
 }
 
 #[test]
+fn contour_writes_as_on_file() {
+    tell("contour", 10);
+}
+
+#[test]
 fn gatewayapi_writes_as_on_file() {
     tell("gatewayapi:v1", 10);
+}
+
+#[test]
+fn istio_writes_as_on_file() {
+    tell("istio", 10);
 }
 
 #[test]
@@ -91,6 +107,26 @@ fn kubernetes_writes_as_on_file() {
 }
 
 #[test]
+fn linkerd_writes_as_on_file() {
+    tell("linkerd", 10);
+}
+
+#[test]
+fn nginx_writes_as_on_file() {
+    tell("nginx", 10);
+}
+
+#[test]
 fn none_writes_as_on_file() {
     tell("none", 10);
+}
+
+#[test]
+fn skipper_writes_as_on_file() {
+    tell("skipper", 10);
+}
+
+#[test]
+fn traefik_writes_as_on_file() {
+    tell("traefik", 10);
 }

@@ -2,6 +2,7 @@
 
 mod golden;
 mod kubernetes;
+mod law;
 mod none;
 pub(crate) mod world;
 
@@ -28,25 +29,25 @@ fn an_unknown_provider_is_never_another_one() {
     check_unknown(
         "istoi",
         &expect![[
-            r#"ProviderUnavailable: spec.provider: istoi is unknown; this version has: gatewayapi:v1, kubernetes, none; later come: istio, linkerd, traefik, nginx, smi, contour, gloo, skipper, kuma, apisix, knative"#
+            r#"ProviderUnavailable: spec.provider: istoi is unknown; this version has: contour, gatewayapi:v1, istio, kubernetes, linkerd, nginx, none, skipper, traefik; later come: smi, gloo, kuma, apisix, knative"#
         ]],
     );
     check_unknown(
         "smi:v1alpha2",
         &expect![[
-            r#"ProviderUnavailable: spec.provider: smi:v1alpha2 comes in a later version; this one has: gatewayapi:v1, kubernetes, none"#
+            r#"ProviderUnavailable: spec.provider: smi:v1alpha2 comes in a later version; this one has: contour, gatewayapi:v1, istio, kubernetes, linkerd, nginx, none, skipper, traefik"#
         ]],
     );
     check_unknown(
         "appmesh:v1beta2",
         &expect![[
-            r#"ProviderRetired: spec.provider: appmesh:v1beta2 is retired by its makers; use one of: gatewayapi:v1, kubernetes, none (istio comes later)"#
+            r#"ProviderRetired: spec.provider: appmesh:v1beta2 is retired by its makers; use gatewayapi:v1 or istio in its place (there are: contour, gatewayapi:v1, istio, kubernetes, linkerd, nginx, none, skipper, traefik)"#
         ]],
     );
     check_unknown(
         "",
         &expect![[
-            r#"ProviderUnavailable: spec.provider:  is unknown; this version has: gatewayapi:v1, kubernetes, none; later come: istio, linkerd, traefik, nginx, smi, contour, gloo, skipper, kuma, apisix, knative"#
+            r#"ProviderUnavailable: spec.provider:  is unknown; this version has: contour, gatewayapi:v1, istio, kubernetes, linkerd, nginx, none, skipper, traefik; later come: smi, gloo, kuma, apisix, knative"#
         ]],
     );
 }

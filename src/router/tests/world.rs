@@ -115,7 +115,11 @@ impl World {
                 Kind::Gateway => {
                     object.data["status"] = json!({"conditions": [condition("Programmed")]});
                 }
-                Kind::HttpRoute | Kind::GrpcRoute => {
+                Kind::HttpProxy => {
+                    object.data["status"] =
+                        json!({"currentStatus": "valid", "conditions": [condition("Valid")]});
+                }
+                kind if kind.group() == "gateway.networking.k8s.io" => {
                     let parents = object.data["spec"]["parentRefs"].as_array().cloned();
                     let entry = |parent| {
                         json!({"parentRef": parent, "controllerName": controller,
@@ -185,7 +189,7 @@ impl World {
 
     pub(crate) fn seen(&self) -> Seen {
         let mut seen = Seen {
-            kinds: [Kind::HttpRoute, Kind::GrpcRoute, Kind::Gateway].into(),
+            kinds: Kind::ROUTES.into(),
             ..Seen::default()
         };
         for (key, object) in &self.live {
@@ -291,16 +295,7 @@ fn labels(value: &Value) -> Labels {
 }
 
 fn key_of(object: &DynamicObject) -> ObjectKey {
-    let kind = match object.types.as_ref().unwrap().kind.as_str() {
-        "HTTPRoute" => Kind::HttpRoute,
-        "GRPCRoute" => Kind::GrpcRoute,
-        "Gateway" => Kind::Gateway,
-        "Service" => Kind::Service,
-        "Deployment" => Kind::Deployment,
-        "ReplicaSet" => Kind::ReplicaSet,
-        "EndpointSlice" => Kind::EndpointSlice,
-        other => panic!("{other}"),
-    };
+    let kind = Kind::named(&object.types.as_ref().unwrap().kind).unwrap();
     let metadata = &object.metadata;
     let namespace = metadata.namespace.as_deref().unwrap_or("shop");
     ObjectKey::new(kind, namespace, metadata.name.as_deref().unwrap())
@@ -322,7 +317,7 @@ fn default(key: &ObjectKey, value: &mut Value) {
             .entry(field)
             .or_insert(default);
     }
-    if ![Kind::HttpRoute, Kind::GrpcRoute].contains(&key.kind) {
+    if key.kind.group() != "gateway.networking.k8s.io" {
         return;
     }
     let spec = &mut value["spec"];

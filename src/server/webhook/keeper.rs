@@ -8,7 +8,8 @@ use tracing::{info, warn};
 use crate::admission::certificate::{self, Certificates};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterError};
-use crate::server::webhook::tls::Served;
+use crate::server::tls::Served;
+use crate::server::webhook::Own;
 
 /// Longest time between two looks.
 const LOOK: Duration = Duration::from_secs(30);
@@ -26,6 +27,8 @@ pub struct Keeper {
     pub life: Duration,
     /// The time.
     pub clock: Clock,
+    /// The name of Serin's own account, which is learned on the way.
+    pub own: Own,
 }
 
 /// Why certificates could not be kept.
@@ -64,6 +67,11 @@ pub async fn keep(keeper: Keeper, cluster: Cluster, served: Served) {
 
 impl Keeper {
     async fn look(&self, cluster: &Cluster, served: &Served) -> Result<(), KeepError> {
+        if self.own.name().is_none()
+            && let Some(name) = cluster.own_name().await?
+        {
+            self.own.learn(name);
+        }
         let trusted = cluster.trusted_bundle().await?;
         let certificates = self.turn(cluster, trusted.as_deref()).await?;
         if let Some(serving) = &certificates.serving {

@@ -14,10 +14,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
-use super::{Served, app};
+use super::{Own, app};
 use crate::admission::certificate::{Pair, make};
 use crate::clock::Clock;
 use crate::server::listen::serve_tls;
+use crate::server::tls::Served;
 use crate::telemetry::Telemetry;
 
 const NAME: &str = "serin-webhook.serin-system.svc";
@@ -41,7 +42,10 @@ async fn ask(telemetry: &Telemetry, path: &str, body: String) -> (StatusCode, Va
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(body))
         .unwrap();
-    let reply = app(telemetry.clone()).oneshot(request).await.unwrap();
+    let reply = app(telemetry.clone(), Own::default())
+        .oneshot(request)
+        .await
+        .unwrap();
     let status = reply.status();
     let bytes = reply.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&bytes).unwrap_or_default())
@@ -153,7 +157,7 @@ async fn certificates_change_while_it_serves() {
     let serving = tokio::spawn(serve_tls(
         listener,
         served.acceptor().unwrap(),
-        app(Telemetry::new("none")),
+        app(Telemetry::new("none"), Own::default()),
         async { drop(stopped.await) },
     ));
     assert!(

@@ -1074,7 +1074,25 @@ const ASKED: &[(&str, &str, &str, &str)] = &[
     (
         SERIN,
         "{}",
+        "{serin.dev/request: promote, serin.dev/requested-by: ada}",
+        "promote by ada",
+    ),
+    (
+        SERIN,
+        "{}",
         "{serin.dev/request: promote}",
+        "Serin asks for people alone, whom it names in serin.dev/requested-by; it may not promote by itself",
+    ),
+    (
+        SERIN,
+        OLGA,
+        "{serin.dev/request: abort, serin.dev/requested-by: ada}",
+        "abort by olga",
+    ),
+    (
+        "system:serviceaccount:apps:serin",
+        "{}",
+        "{serin.dev/request: promote, serin.dev/requested-by: ada}",
         "may not promote. ",
     ),
     (

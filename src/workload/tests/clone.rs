@@ -75,12 +75,26 @@ fn the_canary_is_a_copy_that_nothing_of_stable_selects() {
           spec.metrics: [{"resource":{"name":"cpu","target":{"averageUtilization":50,"type":"Utilization"}},"type":"Resource"}]
           spec.minReplicas: 3
           spec.scaleTargetRef: {"apiVersion":"apps/v1","kind":"Deployment","name":"web-canary"}
+    "#]].assert_eq(&world.render(&place(3, true)));
+}
+
+#[test]
+fn the_service_follows_once_a_pod_is_ready() {
+    let of = |ready: i32| {
+        let world = World::serving(json!({})).with(marked());
+        let canary = clone(json!({"spec": {"replicas": 3}, "status": {"readyReplicas": ready}}));
+        let told = world.with(canary).render(&place(3, false));
+        let service = told.find("apply Service");
+        service.map_or(String::new(), |from| told[from..].to_owned())
+    };
+    assert_eq!(of(0), "");
+    expect![[r#"
         apply Service web-canary
           labels: {"app.kubernetes.io/instance":"web","serin.dev/canary-uid":"uid-canary","team":"shop"}
           annotations: {"argocd.argoproj.io/compare-options":"IgnoreExtraneous","argocd.argoproj.io/sync-options":"Prune=false"}
           spec.ports: [{"name":"http","port":80,"protocol":"TCP","targetPort":8080}]
           spec.selector: {"serin.dev/canary-uid":"uid-canary","serin.dev/role":"canary"}
-    "#]].assert_eq(&world.render(&place(3, true)));
+    "#]].assert_eq(&of(1));
 }
 
 #[test]
@@ -149,13 +163,11 @@ fn an_autoscaled_canary_keeps_the_pods_that_it_was_given() {
         apply HorizontalPodAutoscaler web-canary
           spec.maxReplicas: 10
           spec.minReplicas: 3
-        apply Service web-canary
     "#]]
     .assert_eq(&first_lines(&world.render(&place(3, true))));
     expect![[r#"
         apply Deployment web-canary
           spec.replicas: 3
-        apply Service web-canary
     "#]]
     .assert_eq(&first_lines(&world.render(&place(3, false))));
 }
@@ -194,7 +206,13 @@ fn nothing_is_placed_on_another_ground() {
         changed: Deployment shop/web-canary is being deleted
         refused: Deployment shop/web-canary exists and is not this Canary's: rename or delete it; nothing of it was touched
         nothing
-        changed: Service shop/web is gone
+        apply Deployment web-canary
+          labels: {"serin.dev/canary-uid":"uid-canary"}
+          annotations: {"serin.dev/runs":"85541a0164","serin.dev/weight":"10"}
+          spec.paused: false
+          spec.replicas: 1
+          spec.selector: {"matchLabels":{"serin.dev/canary-uid":"uid-canary","serin.dev/role":"canary"}}
+          spec.template: {"metadata":{"labels":{"app":"web-canary","serin.dev/canary-uid":"uid-canary","serin.dev/role":"canary"}},"spec":{"containers":[{"image":"web:2.0","name":"web"}]}}
     "#]].assert_eq(&rows.concat());
 }
 

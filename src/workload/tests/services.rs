@@ -166,15 +166,15 @@ fn services_are_seen_as_they_are() {
         })
         .collect();
     expect![[r#"
-        nothing: Services { apex: Missing, canary: Missing, selects_canary: false, points_at_canary: false, idle: true }
-        workers: Services { apex: There, canary: There, selects_canary: true, points_at_canary: true, idle: true }
-        only the apex: Services { apex: There, canary: Missing, selects_canary: false, points_at_canary: false, idle: true }
-        a foreign canary Service: Services { apex: There, canary: Missing, selects_canary: false, points_at_canary: false, idle: true }
-        idle: Services { apex: There, canary: There, selects_canary: false, points_at_canary: false, idle: true }
-        idle, but for a mesh: Services { apex: There, canary: There, selects_canary: false, points_at_canary: false, idle: false }
-        at the canary, no endpoints yet: Services { apex: There, canary: There, selects_canary: true, points_at_canary: false, idle: false }
-        at the canary, one endpoint: Services { apex: There, canary: There, selects_canary: true, points_at_canary: false, idle: false }
-        at the canary: Services { apex: There, canary: There, selects_canary: true, points_at_canary: true, idle: false }
-        at the canary, a stale endpoint: Services { apex: There, canary: There, selects_canary: true, points_at_canary: false, idle: false }
+        nothing: Services { apex: Missing, canary: Missing, canary_has_pods: false, selects_canary: false, points_at_canary: false, idle: true }
+        workers: Services { apex: There, canary: There, canary_has_pods: false, selects_canary: true, points_at_canary: true, idle: true }
+        only the apex: Services { apex: There, canary: Missing, canary_has_pods: false, selects_canary: false, points_at_canary: false, idle: true }
+        a foreign canary Service: Services { apex: There, canary: Missing, canary_has_pods: false, selects_canary: false, points_at_canary: false, idle: true }
+        idle: Services { apex: There, canary: There, canary_has_pods: false, selects_canary: false, points_at_canary: false, idle: true }
+        idle, but for a mesh: Services { apex: There, canary: There, canary_has_pods: false, selects_canary: false, points_at_canary: false, idle: false }
+        at the canary, no endpoints yet: Services { apex: There, canary: There, canary_has_pods: true, selects_canary: true, points_at_canary: false, idle: false }
+        at the canary, one endpoint: Services { apex: There, canary: There, canary_has_pods: true, selects_canary: true, points_at_canary: false, idle: false }
+        at the canary: Services { apex: There, canary: There, canary_has_pods: true, selects_canary: true, points_at_canary: true, idle: false }
+        at the canary, a stale endpoint: Services { apex: There, canary: There, canary_has_pods: true, selects_canary: true, points_at_canary: false, idle: false }
     "#]].assert_eq(&seen);
 }

@@ -34,6 +34,7 @@ CASES = {
             "priorityClassName": "system-cluster-critical",
             "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
             "disarm.force": True,
+            "controller.anonymousReads": True,
         },
     ),
     "as little as possible": (
@@ -43,10 +44,10 @@ CASES = {
             "crds.install": False,
             "rbac.people": False,
             "rbac.gatewayApi": False,
+            "rbac.routes": False,
             "rbac.autoscaler": False,
             "podDisruptionBudget.enabled": False,
             "disarm.enabled": False,
-            "controller.anonymousReads": False,
         },
     ),
 }

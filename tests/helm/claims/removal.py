@@ -211,18 +211,22 @@ def only_the_second_job_may_read_the_lease():
 def the_jobs_may_do_what_disarm_does():
     source = (ROOT / "src/cli/disarm.rs").read_text()
     helpers = re.findall(r"Kind::(\w+)", re.search(r"const HELPERS: .*? = \[(.*?)\]", source, re.S).group(1))
-    routes = re.findall(r"Kind::(\w+)", re.search(r"for kind in \[(.*?)\]", source, re.S).group(1))
+    kinds = (ROOT / "src/objects/kind.rs").read_text()
+    plural = dict(re.findall(r'Self::(\w+) => \(.*"(\w+)"\),', kinds))
+    listed = re.search(r"pub const ROUTES: .*? = \[(.*?)\]", kinds, re.S).group(1)
+    assert "Kind::ROUTES" in source
+    routes = [kind for kind in re.findall(r"Self::(\w+)", listed) if kind != "Gateway"]
     allowed = {}
     for rule in only(template(hooks=True), "ClusterRole", "serin-disarm")["rules"]:
         for resource in rule["resources"]:
             allowed.setdefault(resource, set()).update(rule["verbs"])
-    assert len(helpers) == 4 and len(routes) == 2, (helpers, routes)
+    assert len(helpers) == 4 and len(routes) == 10, (helpers, routes)
     for kind in [*helpers, "Service"]:
         assert {"list", "delete"} <= allowed[f"{kind.lower()}s"], kind
     for kind in routes:
-        assert allowed[f"{kind.lower()}s"] == {"list"}, kind
+        assert allowed[plural[kind]] == {"list"}, kind
     assert {"get", "patch"} <= allowed["deployments"] and {"list", "get", "patch", "update"} <= allowed["canaries"]
-    assert set(allowed) == {f"{kind.lower()}s" for kind in [*helpers, *routes, "Service"]} | {"canaries"}
+    assert set(allowed) == {plural[kind] for kind in [*helpers, *routes, "Service"]} | {"canaries"}
 
 
 @test
@@ -236,4 +240,8 @@ def disarming_is_forced_only_on_request():
     for force in (False, True):
         for job in of(template(values={"disarm.force": force}, hooks=True), "Job"):
             args = job["spec"]["template"]["spec"]["containers"][0]["args"]
-            assert args == ["disarm", "--all", "--lease-namespace=serin-system", *(["--force"] if force else [])], args
+            # Forced or not, the last Job proves that the controller has stopped, and ends before it is ended.
+            last = job["metadata"]["name"] == "serin-disarm"
+            wait = [f"--wait-stopped={job['spec']['activeDeadlineSeconds'] - 10}s"] if last else []
+            said = ["--lease-namespace=serin-system", "--helm-release=serin-system/serin"]
+            assert args == ["disarm", "--all", *said, *(["--force"] if force else []), *wait], args

@@ -17,8 +17,8 @@ def verbs(objects):
 
 
 READS = {"get", "list", "watch"}
-# Policies and webhooks belong to the cluster, and the lease to the release.
-APART = ("mutating", "validatingadmission", "leases")
+# Policies, webhooks and people belong to the cluster, and the lease to the release.
+APART = ("mutating", "validatingadmission", "leases", "tokenreviews", "subjectaccessreviews")
 
 
 @rows(one=["shop"], several=["shop", "pay"])
@@ -43,7 +43,8 @@ def rights_are_those_of_the_namespaces(namespaces):
 
 @test
 def roles_that_are_off_are_not_there():
-    switches = {"gatewayApi": ["serin-gateway-api"], "autoscaler": ["serin-autoscaler"]}
+    switches = {"gatewayApi": ["serin-gateway-api"], "routes": ["serin-routes"], "autoscaler": ["serin-autoscaler"]}
+    switches["api"] = ["serin-api", "serin-verbs"]
     switches["people"] = ["serin-view", "serin-operator", "serin-edit", "serin-admin"]
     all_roles = {name for kind, _, name in by_key(template()) if kind == "ClusterRole"}
     for switch, names in switches.items():

@@ -14,6 +14,8 @@ FLAGS = {
     "metrics_server": ("http://prometheus.monitoring:9090", "--metrics-server=http://prometheus.monitoring:9090"),
     "listen": ("127.0.0.1:9000", "--listen=127.0.0.1:9000"),
     "anonymous_reads": (True, "--anonymous-reads"),
+    "trusted_hosts": ("hooks.tools,[::1]:80", "--trusted-hosts=hooks.tools,[::1]:80"),
+    "api_audience": ("serin", "--api-audience=serin"),
     "leader_elect": (False, "--leader-elect=false"),
     "lease_namespace": ("leases", "--lease-namespace=leases"),
     "identity": ("one", "--identity=one"),
@@ -32,14 +34,15 @@ def camel(name):
 def every_flag_of_the_controller_is_a_value():
     source = (ROOT / "src/cli/controller.rs").read_text()
     body = re.search(r"pub struct ControllerArgs \{(.*?)\n\}", source, re.S).group(1)
-    # Those of the webhook follow the gate that is chosen.
-    fields = {name for name in re.findall(r"^\s+pub (\w+):", body, re.M) if not name.startswith("webhook")}
+    # Those of the webhook follow the gate that is chosen, those of TLS the Secret that is named.
+    apart = ("webhook", "tls")
+    fields = {name for name in re.findall(r"^\s+pub (\w+):", body, re.M) if not name.startswith(apart)}
     assert fields == set(FLAGS), fields ^ set(FLAGS)
     known = set(documents((CHART / "values.yaml").read_text())[0]["controller"])
     assert known == {camel(name) for name in fields}, known
     for name, (value, flag) in FLAGS.items():
         assert flag in arguments(template(values={f"controller.{camel(name)}": value})), flag
-    assert arguments(template()) == ["controller", "--anonymous-reads"]
+    assert arguments(template()) == ["controller"]
     assert "--namespace=shop" in arguments(template(values={"namespaces": ["shop"]}))
     assert not [word for word in arguments(template(values={"namespaces": ["a", "b"]})) if "namespace" in word]
     assert arguments(template(values={"extraArgs": ["--new"]}))[-1] == "--new"
@@ -50,6 +53,21 @@ def ports_follow_the_address():
     objects = template(values={"controller.listen": "[::]:9000"})
     assert pods(objects)[0]["containers"][0]["ports"] == [{"name": "http", "containerPort": 9000}]
     assert notes(only(objects, "Service"))["prometheus.io/port"] == "9000"
+
+
+@test
+def a_certificate_is_served_where_its_secret_is_named():
+    objects = template(values={"api.tls.secretName": "serin-tls"})
+    pod = pods(objects)[0]
+    container = pod["containers"][0]
+    assert container["args"][-2:] == ["--tls-certificate=/etc/serin/tls/tls.crt", "--tls-key=/etc/serin/tls/tls.key"]
+    assert container["volumeMounts"] == [{"name": "tls", "mountPath": "/etc/serin/tls", "readOnly": True}]
+    assert pod["volumes"] == [{"name": "tls", "secret": {"secretName": "serin-tls"}}]
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == "HTTPS", probe
+    assert notes(only(objects, "Service"))["prometheus.io/scheme"] == "https"
+    plain = pods(template())[0]
+    assert "volumes" not in plain and "scheme" not in plain["containers"][0]["readinessProbe"]["httpGet"]
 
 
 @test
@@ -69,7 +87,7 @@ REFUSED = {
     "replicas as text": ({"replicas": "two"}, ["/replicas", "integer"]),
     "too many replicas": ({"replicas": 50}, ["/replicas", "10"]),
     "an unknown provider": (
-        {"controller.provider": "istio"},
+        {"controller.provider": "kuma"},
         ["/controller/provider", "gatewayapi:v1", "kubernetes", "none"],
     ),
     "a metrics server without a scheme": (
@@ -97,7 +115,7 @@ REFUSED = {
     "an interval without a unit": ({"serviceMonitor.interval": "15"}, ["/serviceMonitor/interval", "15"]),
     "a label that is a number": ({"prometheusRule.labels": {"tier": 1}}, ["/prometheusRule/labels/tier", "string"]),
     "another selector": ({"podLabels": {"app.kubernetes.io/name": "other"}}, ["/podLabels"]),
-    "no time to disarm": ({"disarm.deadlineSeconds": 1}, ["/disarm/deadlineSeconds", "30"]),
+    "no time to disarm": ({"disarm.deadlineSeconds": 1}, ["/disarm/deadlineSeconds", "60"]),
     "limits that are none": ({"resources": {"limit": {}}}, ["/resources", "'limit' not allowed"]),
     "replicas without an election": (
         {"replicas": 2, "controller.leaderElect": False},

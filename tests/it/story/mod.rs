@@ -3,6 +3,7 @@
 pub(crate) mod chaos;
 pub(crate) mod crash;
 pub(crate) mod door;
+pub(crate) mod hooks;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod objects;
@@ -28,6 +29,7 @@ use tokio::task::JoinHandle;
 
 use crate::story::crash::Crash;
 use crate::story::door::Door;
+use crate::story::hooks::Hooks;
 use crate::story::metrics::Moods;
 use crate::story::scene::Scene;
 use crate::story::setting::Setting;
@@ -38,6 +40,8 @@ pub(crate) struct Story {
     pub(crate) setting: Setting,
     /// How Prometheus answers.
     pub(crate) metrics: Moods,
+    /// Who is called by hooks.
+    pub(crate) hooks: Hooks,
     /// The time.
     time: Clock,
     /// What controllers that start from now on take for it.
@@ -67,11 +71,14 @@ impl Story {
         }
         let life = tokio::spawn(world::live(world.api.clone(), world.actors()));
         let metrics = Moods::new();
-        let http = Http::service(metrics.on(prometheus::router(world.prometheus.clone()), clock));
+        let hooks = Hooks::default();
+        let outside = hooks.on(prometheus::router(world.prometheus.clone()));
+        let http = Http::service(metrics.on(outside, clock));
         Self {
             world,
             setting,
             metrics,
+            hooks,
             time: clock,
             clock,
             http,

@@ -1,8 +1,9 @@
 //! Serin itself by its chart: installed over what is there, upgraded, and removed, while users are there.
 
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::install::{self, PROMETHEUS};
 use crate::objects;
@@ -16,19 +17,24 @@ use crate::world::HOME;
 const OF_THE_CLUSTER: &str = "validatingadmissionpolicies,validatingadmissionpolicybindings,mutatingadmissionpolicies,\
     mutatingadmissionpolicybindings,clusterroles,clusterrolebindings";
 
-/// Helm takes over what `deploy/` installed, upgrades it, refuses to remove it under a canary, and then leaves nothing behind.
+/// An earlier version of the chart, and of the image that it names.
+const EARLIER: &str = "0.0.1";
+
+/// An earlier chart takes over what `deploy/` installed. It is upgraded at rest, and by the chart as it is now under a canary; it is not
+/// removed under one, and then leaves nothing behind.
 pub(super) async fn helm_installs_upgrades_and_removes_serin(s: &Scenario) -> Result<()> {
     s.adopt("1.0.0", 2, &objects::until(50)).await?;
     let load = s.load().await?;
     let from = SystemTime::now();
-    helm(s, "install", &["--take-ownership"]).await?.fine()?;
-    helm(s, "upgrade", &["--set", "controller.logLevel=debug"])
-        .await?
-        .fine()?;
-    ensure!(s.releases() == 0, "an upgrade of Serin began a release");
+    let earlier = earlier(s).await?;
+    let flags = ["--take-ownership"];
+    helm_of(s, "install", &earlier, &flags).await?.fine()?;
+    let debug = ["--set", "controller.logLevel=debug"];
+    helm_of(s, "upgrade", &earlier, &debug).await?.fine()?;
     s.main_untouched(from, SystemTime::now())?;
     s.ship("2.0.0").await?;
     s.stands(RELEASE).await?;
+    upgraded_under_a_canary(s, from).await?;
     let said = remove(s).await?;
     ensure!(said.code != 0, "Serin was removed under a canary: {said:?}");
     let phase = text(&s.canary(), "/status/phase").to_owned();
@@ -52,8 +58,57 @@ pub(super) async fn helm_installs_upgrades_and_removes_serin(s: &Scenario) -> Re
     s.no_request_lost(load).map(drop)
 }
 
+/// Another controller goes on where the one before it stood: no Pod moves, of stable or of the canary, and no weight.
+async fn upgraded_under_a_canary(s: &Scenario, from: SystemTime) -> Result<()> {
+    let before = s.world.controller()?;
+    let stood = s.canary()["status"]["step"].clone();
+    let upgraded = SystemTime::now();
+    helm(s, "upgrade", &[]).await?.fine()?;
+    s.world.another_controller(&before).await?;
+    // As long as it takes to look at everything more than once.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let now = s.canary()["status"]["step"].clone();
+    let place = |step: &serde_json::Value| (step["index"].clone(), step["waiting"].clone());
+    ensure!(place(&now) == place(&stood), "from {stood} to {now}");
+    ensure!(s.releases() == 0, "a release has ended");
+    s.main_untouched(from, SystemTime::now())?;
+    let timeline = s.timeline();
+    let moved: Vec<_> = timeline
+        .lives()
+        .into_values()
+        .filter(|life| life.from > upgraded || life.until.is_some_and(|until| until > upgraded))
+        .collect();
+    ensure!(moved.is_empty(), "Pods moved: {moved:?}");
+    let weights = timeline.weights();
+    ensure!(
+        weights.iter().all(|(at, _)| *at < upgraded),
+        "weights moved: {weights:?}"
+    );
+    Ok(())
+}
+
+/// The chart packaged as an earlier version, and an image of that version.
+async fn earlier(s: &Scenario) -> Result<PathBuf> {
+    let places = &s.world.places;
+    let image = format!("serin:{EARLIER}={}", places.binary("serin").display());
+    s.world.cluster(&["image", &image]).await?;
+    let folder = places.out.join("charts");
+    let (chart, to) = (places.root.join("chart/serin"), folder.to_string_lossy());
+    let chart = chart.to_string_lossy();
+    let (version, app) = (["--version", EARLIER], ["--app-version", EARLIER]);
+    let package = ["package", &*chart, "--destination", &*to];
+    let package = [&package[..], &version, &app].concat();
+    let said = pipeline::helm(s, &s.world.helm_program(), HOME, &package).await?;
+    said.fine().context("package the chart")?;
+    Ok(folder.join(format!("serin-{EARLIER}.tgz")))
+}
+
 pub(super) async fn helm(s: &Scenario, verb: &str, more: &[&str]) -> Result<Said> {
     let chart = s.world.places.root.join("chart/serin");
+    helm_of(s, verb, &chart, more).await
+}
+
+async fn helm_of(s: &Scenario, verb: &str, chart: &Path, more: &[&str]) -> Result<Said> {
     let chart = chart.to_string_lossy();
     let server = format!("controller.metricsServer={PROMETHEUS}");
     let mut arguments = vec![

@@ -17,6 +17,9 @@ use crate::verdict::seconds;
 /// Provider `kubernetes` gives every node 30 s to follow a switch.
 const SWITCH: Duration = Duration::from_secs(90);
 
+/// How long a node may take to follow, as provider `kubernetes` has it.
+const NODES: Duration = Duration::from_secs(30);
+
 /// How long blue is kept after the switch at least, as `PLAN` has it.
 const KEPT: Duration = Duration::from_secs(15);
 
@@ -35,14 +38,52 @@ struct Users {
     gateway: Load,
 }
 
+/// The chart's Ingress in place of its route.
+const INGRESS: [&str; 3] = [
+    "httpRoute.enabled=false",
+    "ingress.enabled=true",
+    "ingress.className=traefik",
+];
+
 /// Green is deployed by `helm upgrade`, tried, switched to and taken back; Helm goes back with it, and nobody was lost.
 pub(super) async fn green_is_tried_and_taken_back_at_once(s: &Scenario) -> Result<()> {
-    let pipeline = blue(s).await?;
+    let pipeline = blue(s, &[]).await?;
     let users = users(s).await?;
+    taken_back(s, &pipeline, &users).await?;
+    s.main_ran_only(&["1.0.0"])?;
+    users.nobody_was_lost(s)
+}
+
+/// The whole way: blue is kept for as long as the plan says and goes then, and Helm returns 0.
+pub(super) async fn blue_is_kept_and_then_replaced(s: &Scenario) -> Result<()> {
+    let pipeline = blue(s, &[]).await?;
+    let users = users(s).await?;
+    replaced(s, &pipeline, &users).await?;
+    users.nobody_was_lost(s)
+}
+
+/// Behind an Ingress, as the guide has it, where it patches the Ingress and our chart changes the Service behind it: users are switched to
+/// green, come back to blue at once, and are switched for good by the next release. The Ingress stays as it is, and nobody was lost.
+pub(super) async fn behind_an_ingress_users_switch_and_come_back(s: &Scenario) -> Result<()> {
+    let host = format!("ingress.hosts[0].host={}", s.host());
+    let pipeline = blue(s, &[&INGRESS[..], &[&host]].concat()).await?;
+    let users = users(s).await?;
+    let before = ingress(s).await?;
+    taken_back(s, &pipeline, &users).await?;
+    s.main_ran_only(&["1.0.0"])?;
+    s.phase("Initialized", RETREAT).await?;
+    replaced(s, &pipeline, &users).await?;
+    ensure!(ingress(s).await? == before, "the Ingress was changed");
+    users.nobody_was_lost(s)
+}
+
+async fn taken_back(s: &Scenario, pipeline: &Pipeline<'_>, users: &Users) -> Result<()> {
     let upgrade = pipeline.upgrade("2.0.0", LONGEST);
     let people = async {
-        tried(s, &users, "2.0.0").await?;
-        switch(s, &users, "2.0.0").await?;
+        tried(s, users, "2.0.0").await?;
+        let smoke = pipeline.call(&["test", APP]).await?;
+        smoke.fine().context("helm test of green")?;
+        switch(s, users, "2.0.0").await?;
         let begun = Instant::now();
         s.request("abort").await?;
         s.weight(0, SWITCH).await?;
@@ -51,26 +92,21 @@ pub(super) async fn green_is_tried_and_taken_back_at_once(s: &Scenario) -> Resul
             seconds(begun.elapsed()),
             5.0,
         )?;
-        only(&users, "1.0.0").await
+        only(users, "1.0.0").await
     };
     let (said, done) = tokio::join!(upgrade, people);
     done?;
     refused(&said?, &["abort"])?;
     s.main_runs("1.0.0").await?;
-    s.main_ran_only(&["1.0.0"])?;
-    s.canary_is_gone().await?;
-    users.nobody_was_lost(s)
+    s.canary_is_gone().await
 }
 
-/// The whole way: blue is kept for as long as the plan says and goes then, Helm returns 0, and a rollback is a switch again.
-pub(super) async fn blue_is_kept_and_then_replaced(s: &Scenario) -> Result<()> {
-    let pipeline = blue(s).await?;
-    let users = users(s).await?;
+async fn replaced(s: &Scenario, pipeline: &Pipeline<'_>, users: &Users) -> Result<()> {
     let upgrade = pipeline.upgrade("2.0.0", LONGEST);
     let people = async {
-        tried(s, &users, "2.0.0").await?;
+        tried(s, users, "2.0.0").await?;
         let switched = SystemTime::now();
-        switch(s, &users, "2.0.0").await?;
+        switch(s, users, "2.0.0").await?;
         s.phase("Promoting", SWITCH).await?;
         let ready = s.timeline().phase_from("Promoting", switched);
         let kept = between(switched, ready.context("it was never promoted")?);
@@ -83,12 +119,18 @@ pub(super) async fn blue_is_kept_and_then_replaced(s: &Scenario) -> Result<()> {
     s.last_release("Promoted")?;
     s.main_runs("2.0.0").await?;
     s.canary_is_gone().await?;
-    only(&users, "2.0.0").await?;
-    users.nobody_was_lost(s)
+    only(users, "2.0.0").await
 }
 
-async fn blue(s: &Scenario) -> Result<Pipeline<'_>> {
-    let pipeline = Pipeline::new(s).with_file(PLAN);
+/// What the Ingress routes to.
+async fn ingress(s: &Scenario) -> Result<String> {
+    let rules = "jsonpath={.metadata.generation} {.spec}";
+    let said = s.kubectl(&["get", "ingress", APP, "-o", rules]).await?;
+    said.fine()
+}
+
+async fn blue<'a>(s: &'a Scenario, values: &[&str]) -> Result<Pipeline<'a>> {
+    let pipeline = Pipeline::new(s).with_file(PLAN).set(values);
     pipeline.begin("1.0.0").await?;
     s.world.images(&["2.0.0"]).await?;
     Ok(pipeline)
@@ -108,12 +150,17 @@ async fn users(s: &Scenario) -> Result<Users> {
 /// Before anybody asks for it, users are on blue, and green answers by its own Service: a smoke test has its address.
 async fn tried(s: &Scenario, users: &Users, green: &str) -> Result<()> {
     s.stands(SWITCH).await?;
-    let reply = gateway::get(&address(s, "app-canary")?, "app-canary", "/").await?;
-    let version = format!("x-version: {green}");
-    ensure!(
-        reply.to_lowercase().contains(&version),
-        "green's Service answers {reply}"
-    );
+    let (address, version) = (address(s, "app-canary")?, format!("x-version: {green}"));
+    let begun = Instant::now();
+    loop {
+        // A node that is busy may not know the Service yet, as with every new one.
+        let reply = gateway::get(&address, "app-canary", "/").await;
+        match reply {
+            Ok(reply) if reply.to_lowercase().contains(&version) => break,
+            reply if begun.elapsed() > NODES => bail!("green's Service answers {reply:?}"),
+            _ => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
     only(users, "1.0.0").await
 }
 

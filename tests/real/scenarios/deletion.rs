@@ -1,6 +1,6 @@
 //! Canaries that go, in every phase, and Serin itself.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -52,6 +52,27 @@ pub(super) async fn deleted_while_promoting_it_ends_on_one_revision(s: &Scenario
     s.canary_is_gone().await?;
     unmarked(s)?;
     s.no_request_lost(load).map(drop)
+}
+
+/// Together with its namespace, in mid canary: nothing can be made there any more, and nothing needs to be.
+pub(super) async fn deleted_with_its_namespace_it_lets_go_at_once(s: &Scenario) -> Result<()> {
+    adopt(s, 2, &objects::until(50)).await?;
+    s.ship("2.0.0").await?;
+    s.stands(RELEASE).await?;
+    let delete = ["delete", "namespace", &s.namespace, "--wait=false"];
+    s.world.kubectl(&delete).await?.fine()?;
+    let ends = |found: Option<&Value>| {
+        found.is_none_or(|canary| !text(canary, "/metadata/deletionTimestamp").is_empty())
+    };
+    let canary = (Kind::Canary, APP);
+    s.until_object("the Canary is deleted", canary, RETREAT, ends)
+        .await?;
+    let begun = Instant::now();
+    s.until_object("Serin lets go", canary, 2 * RETREAT, |found| {
+        found.is_none()
+    })
+    .await?;
+    s.number("deletion to gone (s)", begun.elapsed().as_secs_f64(), 20.0)
 }
 
 /// Rejected and held: the rejected template never runs.

@@ -5,15 +5,20 @@ mod change;
 mod chart;
 mod colours;
 mod conformance;
+mod control;
 mod crash;
 mod dashboards;
 mod deletion;
+mod doctor;
 mod faults;
+mod gitops;
 mod helm;
+pub(crate) mod hooks;
 mod plans;
 mod quiet;
 mod release;
 mod removal;
+mod routers;
 mod service;
 mod size;
 mod stages;
@@ -76,12 +81,21 @@ pub(crate) static ALL: &[Case] = &[
     // First those that take two minutes and more, so that none of them stands alone at the end.
     case!(21, stages::the_pipeline_ships_the_good_and_stops_the_bad),
     case!(12, service::a_person_switches_there_and_back),
+    case!(12, control::by_http_people_do_what_they_may),
     case!(
         21,
         uninstall::uninstalled_before_the_verdict_it_leaves_nothing
     ),
+    case!(21, colours::behind_an_ingress_users_switch_and_come_back),
     case!(21, colours::blue_is_kept_and_then_replaced),
+    case!(24, gitops::flux_waits_for_the_verdict),
+    case!(24, gitops::flux_applies_again_under_a_hold),
     case!(21, helm::a_killed_runner_is_recovered),
+    case!(25, hooks::flaggers_load_tester_holds_tests_and_takes_back),
+    case!(26, routers::traefiks_own_service_shares_and_stays),
+    case!(26, routers::contours_proxy_shares_and_stays),
+    case!(26, routers::a_second_ingress_comes_and_goes),
+    case!(26, routers::an_ingress_route_is_shared_and_given_back),
     case!(15, conformance::the_gate_holds_beside_a_running_serin),
     case!(0, release::a_rollout_without_serin_loses_nothing),
     case!(1, release::a_good_release_is_promoted),
@@ -115,6 +129,7 @@ pub(crate) static ALL: &[Case] = &[
         deletion::deleted_with_policy_hold_it_leaves_the_target_paused
     ),
     case!(10, deletion::deleted_after_its_target_it_ends_too),
+    case!(10, deletion::deleted_with_its_namespace_it_lets_go_at_once),
     case!(13, broken::every_broken_canary_is_refused_by_name),
     case!(16, quiet::an_equal_release_without_requests_is_promoted),
     case!(
@@ -168,6 +183,7 @@ pub(crate) static ALL: &[Case] = &[
     case!(9, faults::a_frozen_etcd_changes_nothing, true),
     case!(9, faults::a_lost_node_takes_the_canary_and_no_more, true),
     case!(9, faults::without_its_policies_the_gate_says_so, true),
+    case!(9, doctor::the_doctor_names_each_thing_that_is_missing, true),
     case!(
         17,
         quiet::without_a_metrics_server_readiness_judges_and_says_so,

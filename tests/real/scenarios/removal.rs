@@ -52,7 +52,15 @@ async fn refused_in_every_phase(s: &Scenario) -> Result<()> {
 /// It says which Canary is in the way and what there is to do.
 fn not_removed(s: &Scenario, said: &Said) -> Result<()> {
     let canary = format!("{}/{APP}", s.namespace);
-    refused(said, &["a canary runs for", &canary, "abort", "--force"])?;
+    let way = "rollback serin REVISION";
+    let ways = [
+        "a canary runs for",
+        &canary,
+        "abort",
+        way,
+        "disarm.force=true",
+    ];
+    refused(said, &ways)?;
     let phase = text(&s.canary(), "/status/phase").to_owned();
     ensure!(phase != "Failed", "the refused removal ended the release");
     Ok(())

@@ -49,7 +49,7 @@ pub(super) async fn a_person_switches_there_and_back(s: &Scenario) -> Result<()>
 
 /// Checks without traffic, the switch on request, and the old release ready until it is promoted. Nobody sends requests to
 /// a canary without traffic, so no data is no reason to wait.
-fn plan() -> serde_json::Value {
+pub(super) fn plan() -> serde_json::Value {
     json!({
         "interval": "3s",
         "threshold": 2,
@@ -60,7 +60,7 @@ fn plan() -> serde_json::Value {
 }
 
 /// Every request a connection, so that the Service chooses a Pod each time.
-async fn load(s: &Scenario) -> Result<Load> {
+pub(super) async fn load(s: &Scenario) -> Result<Load> {
     let service = s.get(Kind::Service, APP).context("no Service")?;
     let url = format!("http://{}/", text(&service, "/spec/clusterIP"));
     let rate = RATE.to_string();
@@ -80,7 +80,7 @@ fn selector(s: &Scenario) -> Result<String> {
 }
 
 /// Waits until users see one version and no other.
-async fn only(s: &Scenario, load: &Load, version: &str) -> Result<()> {
+pub(super) async fn only(s: &Scenario, load: &Load, version: &str) -> Result<()> {
     let what = format!("users see {version} alone");
     let begun = std::time::Instant::now();
     while begun.elapsed() < RETREAT {

@@ -1,0 +1,141 @@
+//! Flagger's hooks, which are Serin's but for a few limits, and its messages, which Serin does not send yet.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::migrate::account::Account;
+use crate::cli::migrate::fields::Fields;
+use crate::crd::hook::HookKind;
+
+/// The longest name of a hook.
+const NAME: usize = 63;
+/// The shortest time for an answer.
+const SHORTEST: std::time::Duration = std::time::Duration::from_secs(1);
+/// The most tries after the first.
+const RETRIES: i64 = 10;
+
+/// The hooks in Serin's fields.
+pub(super) fn webhooks(
+    analysis: &mut Fields,
+    made: &mut Map<String, Value>,
+    account: &mut Account,
+) {
+    let mut names = BTreeSet::new();
+    let hooks = analysis.list("webhooks").into_iter();
+    let hooks: Vec<_> = hooks
+        .filter_map(|(path, value)| hook(Fields::new(&path, Some(value)), &mut names, account))
+        .collect();
+    if !hooks.is_empty() {
+        made.insert("webhooks".to_owned(), json!(hooks));
+    }
+}
+
+fn hook(mut old: Fields, names: &mut BTreeSet<String>, account: &mut Account) -> Option<Value> {
+    let mut hook = Map::new();
+    let (path, kind) = (old.path("type"), old.text("type").unwrap_or_default());
+    let known = kind.is_empty() || serde_json::from_value::<HookKind>(json!(kind)).is_ok();
+    if !known {
+        account.ask(
+            &path,
+            &format!("{kind:?} is no type of a hook, and the hook is left out"),
+        );
+        old.clear();
+        return None;
+    }
+    name(&mut old, &mut hook, names, account);
+    if !kind.is_empty() {
+        hook.insert("type".to_owned(), json!(kind));
+        account.keep(&path);
+    }
+    old.keep(&["url", "muteAlert", "metadata"], &mut hook, account);
+    timeout(&mut old, &mut hook, account);
+    retries(&mut old, &mut hook, account);
+    if old.flag("disableTLS") == Some(true) {
+        account.ask(
+            &old.path("disableTLS"),
+            "certificates are looked at: give the hook one that the controller trusts, or call it by http",
+        );
+    }
+    old.close(account);
+    Some(Value::Object(hook))
+}
+
+/// A name that no other hook has.
+fn name(
+    old: &mut Fields,
+    hook: &mut Map<String, Value>,
+    names: &mut BTreeSet<String>,
+    account: &mut Account,
+) {
+    let path = old.path("name");
+    let wanted = old.text("name").unwrap_or_default();
+    let base: String = wanted.chars().take(NAME).collect();
+    let base = if base.is_empty() {
+        "hook".to_owned()
+    } else {
+        base
+    };
+    let mut name = base.clone();
+    for count in 2.. {
+        if names.insert(name.clone()) {
+            break;
+        }
+        let short: String = base.chars().take(NAME - 4).collect();
+        name = format!("{short}-{count}");
+    }
+    if name == wanted {
+        account.keep(&path);
+    } else {
+        account.change(
+            &path,
+            &format!("is now {name}: names are unique, and at most 63 characters long"),
+        );
+    }
+    hook.insert("name".to_owned(), json!(name));
+}
+
+fn timeout(old: &mut Fields, hook: &mut Map<String, Value>, account: &mut Account) {
+    let path = old.path("timeout");
+    let Some(text) = old.text("timeout") else {
+        return;
+    };
+    if humantime::parse_duration(&text).is_ok_and(|it| it < SHORTEST) {
+        account.change(
+            &path,
+            "is now 1s, the shortest time that is waited for an answer",
+        );
+        hook.insert("timeout".to_owned(), json!("1s"));
+    } else {
+        account.keep(&path);
+        hook.insert("timeout".to_owned(), json!(text));
+    }
+}
+
+fn retries(old: &mut Fields, hook: &mut Map<String, Value>, account: &mut Account) {
+    let path = old.path("retries");
+    let Some(count) = old.number("retries") else {
+        return;
+    };
+    let allowed = count.clamp(0, RETRIES);
+    if allowed == count {
+        account.keep(&path);
+    } else {
+        account.change(
+            &path,
+            &format!("is now {allowed}: 0 to 10 more tries are made"),
+        );
+    }
+    hook.insert("retries".to_owned(), json!(allowed));
+}
+
+/// Says of each message that nobody sends it.
+pub(super) fn alerts(analysis: &mut Fields, account: &mut Account) {
+    for (path, alert) in analysis.list("alerts") {
+        let name = alert["name"].as_str().unwrap_or_default();
+        let text = format!(
+            "{name:?}: messages to people are not sent yet: alert on Serin's metrics (dashboards/ has the rules)"
+        );
+        account.ask(&path, &text);
+    }
+}

@@ -1,0 +1,458 @@
+//! Whose counters are read for the built-in checks, and by which labels an arm is known there (PROVIDERS 2.2).
+
+use crate::metrics::query::{ArmNames, Counts, Subject, one_of, quoted, string};
+
+/// The `controllerName` of Traefik's GatewayClass.
+pub(super) const TRAEFIK: &str = "traefik.io/gateway-controller";
+
+/// Milliseconds of a second.
+const SECOND: f64 = 1000.0;
+
+/// Who counts the requests of a provider.
+pub(super) struct Counted {
+    /// The proxy's name; `None`: the application itself does.
+    pub(super) by: Option<&'static str>,
+    /// The names of its series.
+    pub(super) series: &'static Series,
+    /// What a process is.
+    pub(super) process: Process,
+    /// Selectors of an arm, one for each spelling of its labels; none: the arm has no series.
+    pub(super) select: fn(&Subject<'_>, &ArmNames) -> Vec<String>,
+}
+
+impl Counted {
+    /// What people need to know of it.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            by: self.by,
+            requests: self.series.requests,
+            buckets: self.series.buckets,
+        }
+    }
+
+    /// Proxies count where they are known by name; elsewhere the application's own series are read, by the names of its Pods. Arms
+    /// without a Pod are left out there, since a selector without a name would find other people's series.
+    pub(super) fn of(subject: &Subject<'_>) -> Self {
+        let proxy = |by, series, select| Self {
+            by: Some(by),
+            series,
+            process: Process::Proxy,
+            select,
+        };
+        match (subject.provider, subject.gateway_controller) {
+            (_, Some(TRAEFIK)) => proxy("Traefik", &TRAEFIK_SERIES, gateway_selectors),
+            ("contour", _) => proxy("Contour's Envoy", &ENVOY_SERIES, contour_selectors),
+            ("linkerd", _) => Self {
+                by: Some("the sidecar"),
+                series: &LINKERD_SERIES,
+                process: Process::Pod,
+                select: linkerd_selectors,
+            },
+            ("nginx", _) => proxy("ingress-nginx", &NGINX_SERIES, nginx_selectors),
+            ("skipper", _) => proxy("Skipper", &SKIPPER_SERIES, skipper_selectors),
+            ("traefik", _) => proxy("Traefik", &TRAEFIK_SERIES, traefik_selectors),
+            ("istio", _) => Self {
+                by: Some("the sidecar"),
+                series: &ISTIO_SERIES,
+                process: Process::Pod,
+                select: istio_selectors,
+            },
+            _ => Self {
+                by: None,
+                series: &APP_SERIES,
+                process: Process::Pod,
+                select: pod_selectors,
+            },
+        }
+    }
+}
+
+/// What counts the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Process {
+    /// The application: a Pod counts for the arm that it belongs to.
+    Pod,
+    /// A proxy counts for both arms, by label.
+    Proxy,
+}
+
+/// The series of one kind of process (PROVIDERS 2.2).
+pub(super) struct Series {
+    requests: &'static str,
+    errors: &'static str,
+    buckets: &'static str,
+    /// Labels that name the process, and the job that scraped it.
+    by: &'static str,
+    /// The unit of the buckets, in milliseconds.
+    unit_ms: f64,
+}
+
+const TRAEFIK_SERIES: Series = Series {
+    requests: "traefik_service_requests_total",
+    errors: r#"code=~"5..""#,
+    buckets: "traefik_service_request_duration_seconds_bucket",
+    by: "job,instance",
+    unit_ms: SECOND,
+};
+
+const APP_SERIES: Series = Series {
+    requests: "http_request_duration_seconds_count",
+    errors: r#"status=~"5.*""#,
+    buckets: "http_request_duration_seconds_bucket",
+    by: "job,pod,kubernetes_pod_name",
+    unit_ms: SECOND,
+};
+
+/// Of a sidecar: a Pod's own, and so one arm's.
+const ISTIO_SERIES: Series = Series {
+    requests: "istio_requests_total",
+    errors: r#"response_code=~"5.*""#,
+    buckets: "istio_request_duration_milliseconds_bucket",
+    by: "job,pod,kubernetes_pod_name,instance",
+    unit_ms: 1.0,
+};
+
+/// Of a sidecar: a Pod's own, and so one arm's. Errors of gRPC count as such.
+const LINKERD_SERIES: Series = Series {
+    requests: "response_total",
+    errors: r#"classification="failure""#,
+    buckets: "response_latency_ms_bucket",
+    by: "job,pod,kubernetes_pod_name,instance",
+    unit_ms: 1.0,
+};
+
+const NGINX_SERIES: Series = Series {
+    requests: "nginx_ingress_controller_requests",
+    errors: r#"status=~"5.*""#,
+    buckets: "nginx_ingress_controller_response_duration_seconds_bucket",
+    by: "job,instance",
+    unit_ms: SECOND,
+};
+
+const ENVOY_SERIES: Series = Series {
+    requests: "envoy_cluster_upstream_rq",
+    errors: r#"envoy_response_code=~"5.*""#,
+    buckets: "envoy_cluster_upstream_rq_time_bucket",
+    by: "job,instance",
+    unit_ms: 1.0,
+};
+
+const SKIPPER_SERIES: Series = Series {
+    requests: "skipper_response_duration_seconds_count",
+    errors: r#"code=~"5..""#,
+    buckets: "skipper_serve_route_duration_seconds_bucket",
+    by: "job,instance",
+    unit_ms: SECOND,
+};
+
+impl Series {
+    /// A bound of the buckets, from one in milliseconds.
+    pub(super) fn bound(&self, ms: f64) -> f64 {
+        ms / self.unit_ms
+    }
+
+    /// The vectors of one arm, each with its kind: requests and errors, or buckets; and the times of their samples.
+    pub(super) fn kinds(
+        &self,
+        selectors: &[String],
+        buckets: bool,
+    ) -> std::vec::IntoIter<(&'static str, String)> {
+        let by = self.by;
+        let kinds = if buckets {
+            let infinite = r#"le="+Inf""#;
+            vec![
+                (
+                    "le",
+                    format!("sum by ({by},le) ({})", either(self.buckets, selectors, "")),
+                ),
+                ("at", newest(by, self.buckets, selectors, infinite)),
+            ]
+        } else {
+            vec![
+                (
+                    "all",
+                    format!("sum by ({by}) ({})", either(self.requests, selectors, "")),
+                ),
+                (
+                    "bad",
+                    format!(
+                        "sum by ({by}) ({})",
+                        either(self.requests, selectors, self.errors)
+                    ),
+                ),
+                ("at", newest(by, self.requests, selectors, "")),
+            ]
+        };
+        kinds.into_iter()
+    }
+}
+
+/// A series by each spelling of its selector; a series that both find is there once.
+fn either(series: &str, selectors: &[String], matcher: &str) -> String {
+    let vectors: Vec<_> = vectors(series, selectors, matcher).collect();
+    vectors.join(" or ")
+}
+
+/// Times of the samples. `timestamp` stands around every selector for itself: around anything else it would be the time of
+/// the query.
+fn newest(by: &str, series: &str, selectors: &[String], matcher: &str) -> String {
+    let vectors = vectors(series, selectors, matcher).map(|vector| format!("timestamp({vector})"));
+    let vectors: Vec<_> = vectors.collect();
+    format!("max by ({by}) ({})", vectors.join(" or "))
+}
+
+fn vectors(series: &str, selectors: &[String], matcher: &str) -> impl Iterator<Item = String> {
+    let comma = if matcher.is_empty() { "" } else { "," };
+    selectors
+        .iter()
+        .map(move |selector| format!("{series}{{{selector}{comma}{matcher}}}"))
+}
+
+/// Selectors of Traefik's series for one backend, in both spellings: a scrape without `honorLabels` renames its `service`.
+///
+/// Up to 3.7.5 Traefik names a backend of a Gateway route by namespace, Service and port; routes share it. From 3.7.6 on
+/// the name begins with the route, its Gateway and entry point, the rule's index and a hash of its match, and ends with the
+/// backend's position, so that it can only be matched by pattern. Both forms name namespace and Service in full, and
+/// neither pattern of stable finds the canary.
+fn gateway_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let (namespace, service) = (quoted(subject.namespace), quoted(&arm.service));
+    let routes: Vec<_> = subject
+        .routes
+        .iter()
+        .map(|route| normalized(route))
+        .collect();
+    let route = match routes.as_slice() {
+        [] => ".+".to_owned(),
+        routes => format!("({})", one_of(routes)),
+    };
+    let home = normalized(subject.namespace);
+    let old = quoted(&normalized(&format!(
+        "{}-{}-http",
+        subject.namespace, arm.service
+    )));
+    let new =
+        format!("httproute-{home}-{route}-gw-.+-[0-9a-f]{{20}}-svc-{namespace}-{service}-[0-9]+");
+    let pattern = format!("({old}-{}|{new})@kubernetesgateway", subject.port);
+    ["service", "exported_service"]
+        .map(|label| format!("{label}=~{}", string(&pattern)))
+        .into()
+}
+
+/// A name as Traefik normalises it: parts of letters and digits, joined by `-`.
+fn normalized(name: &str) -> String {
+    let parts = name.split(|c: char| !c.is_alphanumeric());
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join("-")
+}
+
+/// Selectors of series of these Pods, by the labels of the Prometheus Operator and of older relabelling.
+fn pod_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let pods = &arm.pods;
+    if pods.is_empty() {
+        return Vec::new();
+    }
+    let (namespace, pods) = (string(subject.namespace), string(&one_of(pods)));
+    vec![
+        format!("namespace={namespace},pod=~{pods}"),
+        format!("kubernetes_namespace={namespace},kubernetes_pod_name=~{pods}"),
+    ]
+}
+
+/// Traefik's name of a Service in a route of its own definitions. Exactly this port: a pattern of stable would find the canary.
+fn traefik_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let Subject {
+        namespace, port, ..
+    } = subject;
+    let service = string(&format!("{namespace}-{}-{port}@kubernetescrd", arm.service));
+    ["service", "exported_service"]
+        .map(|label| format!("{label}={service}"))
+        .into()
+}
+
+/// Requests that reached the Pods of a workload, as their sidecars count them.
+fn istio_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let (namespace, workload) = (string(subject.namespace), string(&arm.workload));
+    vec![format!(
+        r#"reporter="destination",destination_workload_namespace={namespace},destination_workload={workload}"#
+    )]
+}
+
+/// Requests that came in to the Pods of a Deployment.
+fn linkerd_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let (namespace, workload) = (string(subject.namespace), string(&arm.workload));
+    vec![format!(
+        r#"direction="inbound",namespace={namespace},deployment={workload}"#
+    )]
+}
+
+/// Envoy's name of a Service, as Contour makes it.
+fn contour_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let Subject {
+        namespace, port, ..
+    } = subject;
+    let cluster = string(&format!("{namespace}_{}_{port}", arm.service));
+    vec![format!("envoy_cluster_name={cluster}")]
+}
+
+/// Both arms are counted for the user's Ingress; the label `canary` names the backend of the second one. Other paths of the Ingress
+/// lead to other Services.
+fn nginx_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let Subject {
+        namespace, port, ..
+    } = subject;
+    let (home, ingress) = (string(namespace), string(subject.ingress));
+    let spelled = |prefix: &str| {
+        let arm = if arm.service == subject.canary.service {
+            let backend = string(&format!("{namespace}-{}-{port}", arm.service));
+            format!("canary={backend}")
+        } else {
+            let service = string(&arm.service);
+            format!(r#"canary="",{prefix}service={service}"#)
+        };
+        format!("{prefix}namespace={home},ingress={ingress},{arm}")
+    };
+    ["", "exported_"].map(spelled).into()
+}
+
+/// Skipper's name of a route: namespace, Ingress, host, path and backend, with `_` for whatever is no letter or digit.
+fn skipper_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let word = |text: &str| -> String {
+        let letters = text.chars();
+        letters
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect()
+    };
+    let (namespace, ingress) = (word(subject.namespace), word(subject.ingress));
+    let service = word(&arm.service);
+    let pattern = format!("kube(ew)?_{namespace}__{ingress}_canary__.*__{service}(_[0-9]+)?");
+    vec![format!("route=~{}", string(&pattern))]
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(provider: &str, expected: &Expect) {
+        let arm = |workload: &str, service: &str| ArmNames {
+            workload: workload.to_owned(),
+            service: service.to_owned(),
+            pods: vec![format!("{workload}-a-1")],
+        };
+        let subject = Subject {
+            namespace: "shop",
+            provider,
+            port: 80,
+            ingress: "web.v2",
+            stable: arm("podinfo", "pod-info"),
+            canary: arm("podinfo-canary", "pod-info-canary"),
+            ..Subject::default()
+        };
+        let counted = Counted::of(&subject);
+        let mut told = format!("{} {}\n", counted.series.requests, counted.series.buckets);
+        for arm in [&subject.canary, &subject.stable] {
+            for selector in (counted.select)(&subject, arm) {
+                told.push_str(&selector);
+                told.push('\n');
+            }
+        }
+        expected.assert_eq(&told);
+    }
+
+    #[test]
+    fn traefik_knows_a_service_by_name_and_port() {
+        check(
+            "traefik",
+            &expect![[r#"
+            traefik_service_requests_total traefik_service_request_duration_seconds_bucket
+            service="shop-pod-info-canary-80@kubernetescrd"
+            exported_service="shop-pod-info-canary-80@kubernetescrd"
+            service="shop-pod-info-80@kubernetescrd"
+            exported_service="shop-pod-info-80@kubernetescrd"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn contour_knows_a_service_by_name_and_port() {
+        check(
+            "contour",
+            &expect![[r#"
+            envoy_cluster_upstream_rq envoy_cluster_upstream_rq_time_bucket
+            envoy_cluster_name="shop_pod-info-canary_80"
+            envoy_cluster_name="shop_pod-info_80"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn nginx_knows_the_canary_by_a_label_of_its_own() {
+        check(
+            "nginx",
+            &expect![[r#"
+            nginx_ingress_controller_requests nginx_ingress_controller_response_duration_seconds_bucket
+            namespace="shop",ingress="web.v2",canary="shop-pod-info-canary-80"
+            exported_namespace="shop",ingress="web.v2",canary="shop-pod-info-canary-80"
+            namespace="shop",ingress="web.v2",canary="",service="pod-info"
+            exported_namespace="shop",ingress="web.v2",canary="",exported_service="pod-info"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn skipper_knows_the_backend_of_a_route() {
+        check(
+            "skipper",
+            &expect![[r#"
+            skipper_response_duration_seconds_count skipper_serve_route_duration_seconds_bucket
+            route=~"kube(ew)?_shop__web_v2_canary__.*__pod_info_canary(_[0-9]+)?"
+            route=~"kube(ew)?_shop__web_v2_canary__.*__pod_info(_[0-9]+)?"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn istio_knows_workloads() {
+        check(
+            "istio",
+            &expect![[r#"
+            istio_requests_total istio_request_duration_milliseconds_bucket
+            reporter="destination",destination_workload_namespace="shop",destination_workload="podinfo-canary"
+            reporter="destination",destination_workload_namespace="shop",destination_workload="podinfo"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn linkerd_knows_deployments() {
+        check(
+            "linkerd",
+            &expect![[r#"
+            response_total response_latency_ms_bucket
+            direction="inbound",namespace="shop",deployment="podinfo-canary"
+            direction="inbound",namespace="shop",deployment="podinfo"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn applications_are_known_by_their_pods() {
+        check(
+            "kubernetes",
+            &expect![[r#"
+            http_request_duration_seconds_count http_request_duration_seconds_bucket
+            namespace="shop",pod=~"podinfo-canary-a-1"
+            kubernetes_namespace="shop",kubernetes_pod_name=~"podinfo-canary-a-1"
+            namespace="shop",pod=~"podinfo-a-1"
+            kubernetes_namespace="shop",kubernetes_pod_name=~"podinfo-a-1"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_bound_is_in_the_unit_of_the_series() {
+        let is = |series: &Series, bound: f64| (series.bound(250.0) - bound).abs() < 1e-9;
+        assert!(is(&ISTIO_SERIES, 250.0) && is(&TRAEFIK_SERIES, 0.25));
+    }
+}

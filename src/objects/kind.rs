@@ -1,0 +1,159 @@
+//! The kinds that Serin reads or writes.
+
+use kube::core::{ApiResource, GroupVersionKind};
+
+/// A kind that Serin reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `apps/v1`
+    Deployment,
+    /// `apps/v1`
+    ReplicaSet,
+    /// `apps/v1`
+    ControllerRevision,
+    /// `v1`
+    Service,
+    /// `discovery.k8s.io/v1`
+    EndpointSlice,
+    /// `v1`
+    Pod,
+    /// `policy/v1`
+    PodDisruptionBudget,
+    /// `networking.k8s.io/v1`
+    NetworkPolicy,
+    /// `autoscaling/v2`
+    HorizontalPodAutoscaler,
+    /// `gateway.networking.k8s.io/v1`
+    HttpRoute,
+    /// `gateway.networking.k8s.io/v1`
+    GrpcRoute,
+    /// `gateway.networking.k8s.io/v1`
+    Gateway,
+    /// `gateway.networking.k8s.io/v1alpha2`
+    TcpRoute,
+    /// `gateway.networking.k8s.io/v1`
+    TlsRoute,
+    /// `networking.k8s.io/v1`
+    Ingress,
+    /// `traefik.io/v1alpha1`
+    TraefikService,
+    /// `traefik.io/v1alpha1`
+    IngressRoute,
+    /// `traefik.io/v1alpha1`
+    IngressRouteTcp,
+    /// `networking.istio.io/v1`
+    VirtualService,
+    /// `projectcontour.io/v1`
+    HttpProxy,
+    /// `serin.dev/v1beta1`
+    Canary,
+}
+
+const GATEWAY: &str = "gateway.networking.k8s.io";
+const TRAEFIK: &str = "traefik.io";
+
+impl Kind {
+    /// Every kind.
+    const ALL: [Self; 21] = [
+        Self::Deployment,
+        Self::ReplicaSet,
+        Self::ControllerRevision,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Pod,
+        Self::PodDisruptionBudget,
+        Self::NetworkPolicy,
+        Self::HorizontalPodAutoscaler,
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::Gateway,
+        Self::TcpRoute,
+        Self::TlsRoute,
+        Self::Ingress,
+        Self::TraefikService,
+        Self::IngressRoute,
+        Self::IngressRouteTcp,
+        Self::VirtualService,
+        Self::HttpProxy,
+        Self::Canary,
+    ];
+
+    /// Kinds of objects that route traffic, and are kept whole.
+    pub const ROUTES: [Self; 11] = [
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::Gateway,
+        Self::TcpRoute,
+        Self::TlsRoute,
+        Self::Ingress,
+        Self::TraefikService,
+        Self::IngressRoute,
+        Self::IngressRouteTcp,
+        Self::VirtualService,
+        Self::HttpProxy,
+    ];
+
+    /// Those that are watched from the start; the others are once a Canary needs them.
+    pub const ROUTES_ALWAYS: [Self; 3] = [Self::HttpRoute, Self::GrpcRoute, Self::Gateway];
+
+    /// The kind with this name.
+    #[must_use]
+    pub fn named(kind: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|known| known.api_resource().kind == kind)
+    }
+
+    /// Group, version, kind and plural, as the API server knows them.
+    #[must_use]
+    pub fn api_resource(self) -> ApiResource {
+        let (group, version, kind, plural) = self.names();
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+    }
+
+    /// Its API group, empty for the core's.
+    #[must_use]
+    pub fn group(self) -> &'static str {
+        self.names().0
+    }
+
+    /// As people write it: `HTTPRoute of gateway.networking.k8s.io/v1`.
+    #[must_use]
+    pub fn spoken(self) -> String {
+        let (group, version, kind, _) = self.names();
+        format!("{kind} of {group}/{version}")
+    }
+
+    /// It routes traffic.
+    #[must_use]
+    pub fn is_route(self) -> bool {
+        Self::ROUTES.contains(&self)
+    }
+
+    #[rustfmt::skip]
+    const fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Self::ReplicaSet => ("apps", "v1", "ReplicaSet", "replicasets"),
+            Self::ControllerRevision => ("apps", "v1", "ControllerRevision", "controllerrevisions"),
+            Self::Service => ("", "v1", "Service", "services"),
+            Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+            Self::Pod => ("", "v1", "Pod", "pods"),
+            Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+            Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+            Self::HorizontalPodAutoscaler => ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+            Self::HttpRoute => (GATEWAY, "v1", "HTTPRoute", "httproutes"),
+            Self::GrpcRoute => (GATEWAY, "v1", "GRPCRoute", "grpcroutes"),
+            Self::Gateway => (GATEWAY, "v1", "Gateway", "gateways"),
+            Self::TcpRoute => (GATEWAY, "v1alpha2", "TCPRoute", "tcproutes"),
+            Self::TlsRoute => (GATEWAY, "v1", "TLSRoute", "tlsroutes"),
+            Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Self::TraefikService => (TRAEFIK, "v1alpha1", "TraefikService", "traefikservices"),
+            Self::IngressRoute => (TRAEFIK, "v1alpha1", "IngressRoute", "ingressroutes"),
+            Self::IngressRouteTcp => (TRAEFIK, "v1alpha1", "IngressRouteTCP", "ingressroutetcps"),
+            Self::VirtualService => ("networking.istio.io", "v1", "VirtualService", "virtualservices"),
+            Self::HttpProxy => ("projectcontour.io", "v1", "HTTPProxy", "httpproxies"),
+            Self::Canary => ("serin.dev", "v1beta1", "Canary", "canaries"),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Provider `istio`: weights in a VirtualService, for the mesh, for gateways, or to be delegated to (PROVIDERS 1.1).
+//!
+//! Most installations write no status, so a change counts at once and is given time to settle.
+
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::crd::canary::{Canary, CanaryService};
+use crate::objects::{Kind, Seen};
+use crate::rollout::observed::{Acceptance, Problem, Weight};
+use crate::router::form::{Form, ISTIO, elements};
+use crate::router::owned::{Maker, SETTLE_UNSEEN};
+use crate::router::pair::Arms;
+use crate::router::weighted::Weighted;
+use crate::router::{refusal, unused, warning};
+
+/// The router of provider `istio`.
+pub(super) const ROUTER: Weighted = Weighted {
+    settle_seconds: SETTLE_UNSEEN,
+    forms: &ISTIO,
+    maker: &VirtualServices,
+};
+
+/// The gateway that stands for all sidecars.
+const MESH: &str = "mesh";
+
+/// Fields of a rule that are taken out: they would send other requests, or send them elsewhere.
+const FOREIGN: [&str; 4] = ["match", "redirect", "directResponse", "delegate"];
+
+/// Makes VirtualServices: hosts, gateways and one rule with both backends.
+#[derive(Clone, Copy, Debug)]
+struct VirtualServices;
+
+const FORM: &Form = ISTIO[0];
+
+impl Maker for VirtualServices {
+    fn kind(&self) -> Kind {
+        Kind::VirtualService
+    }
+
+    fn problems(&self, canary: &Canary) -> Vec<Problem> {
+        let mut problems = unused(
+            canary,
+            &["gatewayRefs"],
+            "name Istio's Gateways in spec.service.gateways",
+        );
+        if let Some(service) = &canary.spec.service {
+            problems.extend(delegation(service));
+            problems.extend(outside_the_mesh(service));
+        }
+        problems
+    }
+
+    /// `http` and `tcp` are one value each for server-side apply.
+    fn fields(&self) -> &'static [&'static str] {
+        &["hosts", "gateways", "http", "tcp"]
+    }
+
+    fn edit(
+        &self,
+        canary: &Canary,
+        spec: &Value,
+        weight: Weight,
+        _: Option<&DynamicObject>,
+    ) -> Result<Value, Problem> {
+        let arms = Arms::of(FORM, canary)?;
+        let (service, protocol) = (canary.spec.service.as_ref(), protocol(canary));
+        let mut rule = rule(&arms, spec, protocol)
+            .cloned()
+            .unwrap_or_else(|| json!({}));
+        let standing = elements(&rule["route"]);
+        rule["route"] = arms.entries(
+            standing,
+            weight,
+            |name, _| json!({"destination": {"host": name}}),
+        );
+        if let Some(fields) = rule.as_object_mut() {
+            fields.retain(|name, _| !FOREIGN.contains(&name.as_str()));
+            match service.and_then(|service| service.timeout.as_deref()) {
+                Some(timeout) if protocol == "http" => {
+                    fields.insert("timeout".into(), json!(timeout));
+                }
+                _ => drop(fields.remove("timeout")),
+            }
+        }
+        let mut edited = json!({protocol: [rule]});
+        if let Some(service) = service.filter(|service| !service.delegation) {
+            edited["hosts"] = json!(hosts(service, canary.service_name()));
+            if !service.gateways.is_empty() {
+                edited["gateways"] = json!(service.gateways);
+            }
+        }
+        Ok(edited)
+    }
+
+    fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
+        let arms = Arms::of(FORM, canary).ok()?;
+        arms.weight(elements(&rule(&arms, spec, protocol(canary))?["route"]))
+    }
+
+    fn acceptance(&self, _: &Canary, _: &DynamicObject, _: &Seen) -> Acceptance {
+        Acceptance::Accepted
+    }
+
+    /// In the mesh a Service answers without it; gateways, and VirtualServices that delegate to it, do not.
+    fn release(&self, canary: &Canary, mut spec: Value) -> Option<Value> {
+        let service = canary.spec.service.as_ref()?;
+        let from_outside = service.gateways.iter().any(|gateway| gateway != MESH);
+        if !service.delegation && !from_outside {
+            return None;
+        }
+        let arms = Arms::of(FORM, canary).ok()?;
+        for rule in spec[protocol(canary)].as_array_mut().into_iter().flatten() {
+            arms.release(&mut rule["route"]);
+        }
+        Some(spec)
+    }
+}
+
+/// The list in which the rule stands.
+fn protocol(canary: &Canary) -> &'static str {
+    let service = canary.spec.service.as_ref();
+    match service.and_then(|service| service.app_protocol.as_deref()) {
+        Some("tcp") => "tcp",
+        _ => "http",
+    }
+}
+
+/// The rule with both backends.
+fn rule<'a>(arms: &Arms, spec: &'a Value, protocol: &str) -> Option<&'a Value> {
+    let mut rules = elements(&spec[protocol]).iter();
+    rules.find(|rule| arms.both(elements(&rule["route"])))
+}
+
+/// In the mesh the Service is a host, too, by its own name.
+fn hosts(service: &CanaryService, apex: &str) -> Vec<String> {
+    let mut hosts = service.hosts.clone();
+    let everything = hosts.iter().any(|host| host == "*" || host == apex);
+    if !everything {
+        hosts.insert(0, apex.to_owned());
+    }
+    hosts
+}
+
+/// A VirtualService that is delegated to has neither hosts nor gateways, and routes HTTP.
+fn delegation(service: &CanaryService) -> Option<Problem> {
+    if !service.delegation {
+        return None;
+    }
+    let wrong = [
+        ("hosts", !service.hosts.is_empty()),
+        ("gateways", !service.gateways.is_empty()),
+        (
+            "appProtocol",
+            service.app_protocol.as_deref() == Some("tcp"),
+        ),
+    ];
+    let (field, _) = wrong.into_iter().find(|(_, wrong)| *wrong)?;
+    let message = format!(
+        "spec.service.{field}: a VirtualService that is delegated to routes HTTP, and the one that delegates to it says where from; take {field} out, or set spec.service.delegation to false"
+    );
+    Some(refusal("RouteNotReady", message))
+}
+
+/// Gateways without `mesh`: who calls the Service from inside sees stable alone.
+fn outside_the_mesh(service: &CanaryService) -> Option<Problem> {
+    let gateways = &service.gateways;
+    if gateways.is_empty() || gateways.iter().any(|gateway| gateway == MESH) {
+        return None;
+    }
+    Some(warning(
+        "RouteNotReady",
+        "spec.service.gateways: without `mesh` in the list, requests from inside the mesh never see the canary; add it if they should".to_owned(),
+    ))
+}

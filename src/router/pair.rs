@@ -1,0 +1,96 @@
+//! The two backends of a route that Serin makes, as entries of a list.
+
+use serde_json::{Value, json};
+
+use crate::crd::canary::Canary;
+use crate::rollout::observed::{Problem, Weight};
+use crate::router::form::Form;
+use crate::router::refusal;
+
+/// Stable's and the canary's backend, in the form of one kind of route.
+pub(super) struct Arms {
+    form: &'static Form,
+    home: String,
+    stable: String,
+    canary: String,
+    port: i64,
+}
+
+impl Arms {
+    /// The arms of a Canary.
+    pub(super) fn of(form: &'static Form, canary: &Canary) -> Result<Self, Problem> {
+        let service = canary.spec.service.as_ref().ok_or_else(|| {
+            let kind = form.kind.api_resource().kind;
+            let message =
+                format!("spec.service is not set: a generated {kind} needs spec.service.port");
+            refusal("RouteNotReady", message)
+        })?;
+        Ok(Self {
+            form,
+            home: canary.home(),
+            stable: canary.service_name().to_owned(),
+            canary: canary.canary_service_name(),
+            port: i64::from(service.port),
+        })
+    }
+
+    /// Both entries with this weight of the canary; what stands in them besides stays. `new` makes an entry of name and port.
+    pub(super) fn entries(
+        &self,
+        standing: &[Value],
+        weight: Weight,
+        new: impl Fn(&str, i64) -> Value,
+    ) -> Value {
+        let entry = |name: &str, weight: u8| {
+            let found = standing.iter().find(|entry| self.is(standing, entry, name));
+            let mut entry = found.cloned().unwrap_or_else(|| new(name, self.port));
+            entry["weight"] = json!(weight);
+            entry
+        };
+        let share = weight.percent();
+        json!([entry(&self.stable, 100 - share), entry(&self.canary, share)])
+    }
+
+    /// The same without the canary's entry.
+    pub(super) fn stable_alone(
+        &self,
+        standing: &[Value],
+        new: impl Fn(&str, i64) -> Value,
+    ) -> Value {
+        let mut entries = self.entries(standing, Weight::ZERO, new);
+        self.release(&mut entries);
+        entries
+    }
+
+    /// The weight of the canary's entry, if it can be a percentage.
+    pub(super) fn weight(&self, standing: &[Value]) -> Option<Weight> {
+        let is = |entry: &&Value| self.is(standing, entry, &self.canary);
+        let entry = standing.iter().find(is)?;
+        let percent = self.form.read(standing, entry, &self.home)?.weight;
+        let percent = u8::try_from(percent).ok();
+        percent.filter(|percent| *percent <= 100).map(Weight::new)
+    }
+
+    /// Whether a list has both.
+    pub(super) fn both(&self, standing: &[Value]) -> bool {
+        let has = |name: &str| standing.iter().any(|entry| self.is(standing, entry, name));
+        has(&self.stable) && has(&self.canary)
+    }
+
+    /// Leaves stable alone in a list.
+    pub(super) fn release(&self, list: &mut Value) {
+        let Some(entries) = list.as_array_mut() else {
+            return;
+        };
+        let standing = entries.clone();
+        entries.retain(|entry| !self.is(&standing, entry, &self.canary));
+        if let [only] = entries.as_mut_slice() {
+            only["weight"] = json!(100);
+        }
+    }
+
+    fn is(&self, list: &[Value], entry: &Value, name: &str) -> bool {
+        let backend = self.form.read(list, entry, &self.home);
+        backend.is_some_and(|it| it.name == name && (it.port == self.port || it.port == 0))
+    }
+}
