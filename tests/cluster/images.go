@@ -48,15 +48,20 @@ func (c *cluster) addImages(images []string) error {
 		if info.IsDir() || info.Mode()&0o111 == 0 {
 			return fmt.Errorf("image %s: %s is not an executable file", name, path)
 		}
-		link := filepath.Join(c.imageDir(), imageFile(name))
-		if err := removeIfThere(link); err != nil {
-			return err
-		}
-		if err := os.Symlink(path, link); err != nil {
+		if err := link(path, filepath.Join(c.imageDir(), imageFile(name))); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// link makes a symlink, or turns the one that is there, in one step: several commands may give the same image at once.
+func link(target, name string) error {
+	made := fmt.Sprintf("%s.%d", name, os.Getpid())
+	if err := os.Symlink(target, made); err != nil {
+		return err
+	}
+	return os.Rename(made, name)
 }
 
 // executable finds what stands for an image, or says that there is none, in the words of a registry.

@@ -90,7 +90,7 @@ impl Package {
 
 /// Two packages: the definitions and marks, which no mutant changes, and an empty one in the place of the core.
 fn write(root: &Path, folder: &Path) -> Result<()> {
-    let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
+    let manifest = text_of(&root.join("Cargo.toml"))?;
     let read = |names: &[&str]| {
         names
             .iter()
@@ -101,7 +101,7 @@ fn write(root: &Path, folder: &Path) -> Result<()> {
     let base = folder.join("base/src");
     let core = folder.join("core/src");
     copy(&root.join("src/crd"), &base.join("crd"))?;
-    let marks = marks(&fs::read_to_string(root.join("src/objects.rs"))?)?;
+    let marks = marks(&text_of(&root.join("src/objects/mod.rs"))?)?;
     put(&base.join("objects.rs"), &marks)?;
     put(&base.join("lib.rs"), "pub mod crd;\npub mod objects;\n")?;
     put(&core.join("lib.rs"), "")?;
@@ -119,7 +119,7 @@ fn write(root: &Path, folder: &Path) -> Result<()> {
     put(&folder.join("Cargo.toml"), WORKSPACE)?;
     put(
         &folder.join("Cargo.lock"),
-        &fs::read_to_string(root.join("Cargo.lock"))?,
+        &text_of(&root.join("Cargo.lock"))?,
     )
 }
 
@@ -147,7 +147,7 @@ fn dependency(manifest: &str, name: &str) -> Result<String> {
 /// The module of the marks in the file of all objects.
 fn marks(objects: &str) -> Result<String> {
     let start = objects.find("pub mod mark {");
-    let rest = &objects[start.context("src/objects.rs has no marks")?..];
+    let rest = &objects[start.context("src/objects/mod.rs has no marks")?..];
     let end = rest.find("\n}\n").context("the marks do not end")?;
     Ok(rest[..end + 3].to_owned())
 }
@@ -212,10 +212,14 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
         if from.is_dir() {
             copy(&from, &to)?;
         } else {
-            put(&to, &fs::read_to_string(&from)?)?;
+            put(&to, &text_of(&from)?)?;
         }
     }
     Ok(())
+}
+
+fn text_of(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }
 
 /// Writes a file unless it says so already, since the builder looks at times.
