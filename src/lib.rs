@@ -1,6 +1,7 @@
 //! Serin brings a new version of a workload into service step by step, and takes it out again when it does worse.
 
 pub mod admission;
+pub mod alerts;
 pub mod analysis;
 pub mod cli;
 pub mod clock;

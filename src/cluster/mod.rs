@@ -23,6 +23,7 @@ pub use crate::cluster::shelves::Shelves;
 pub use crate::cluster::told::Hear;
 pub use crate::cluster::watch::{Changed, Watches};
 pub use crate::cluster::write::{Placed, Written};
+use crate::crd::alert_provider::AlertProvider;
 use crate::crd::canary::Canary;
 use crate::crd::status::CanaryStatus;
 use crate::objects::{Live, ObjectKey};
@@ -158,6 +159,20 @@ impl Cluster {
         let what = format!("status of Canary {}/{name}", canary.home());
         let params = PostParams::default();
         limited("write", &what, api.replace_status(&name, &params, &next)).await
+    }
+
+    /// The AlertProvider of this name, if there is one.
+    ///
+    /// # Errors
+    /// When it could not be read.
+    pub async fn alert_provider(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<AlertProvider>, ClusterError> {
+        let api: Api<AlertProvider> = Api::namespaced(self.client.clone(), namespace);
+        let what = format!("AlertProvider {namespace}/{name}");
+        limited("read", &what, api.get_opt(name)).await
     }
 
     /// Changes the template of a target in a dry run, on a connection of its own: held, if the gate is a fact (SAFETY G4).

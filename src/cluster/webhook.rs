@@ -11,12 +11,13 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::cluster::{Cluster, ClusterError, MANAGER, limited};
+use crate::objects::mark;
 
 /// Name of the configuration.
 pub const CONFIGURATION: &str = "serin-gate";
 
 /// The text of a Secret, and the version that was read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Secret {
     /// Its data. What is not text is left out.
     pub data: BTreeMap<String, String>,
@@ -24,8 +25,18 @@ pub struct Secret {
     kind: Option<String>,
 }
 
+impl Secret {
+    /// Whether somebody said that Serin may send what stands in it.
+    #[must_use]
+    pub fn is_for_sending(&self) -> bool {
+        let labels = self.metadata.labels.as_ref();
+        let label = labels.and_then(|labels| labels.get(mark::CREDENTIALS));
+        label.is_some_and(|value| value == "true")
+    }
+}
+
 impl Cluster {
-    /// A Secret.
+    /// A Secret. It is read when it is needed, and never kept.
     ///
     /// # Errors
     /// When it could not be read.

@@ -45,6 +45,7 @@ pub(crate) async fn answer(
             }
             Check::Metric(metric) => value(context, canary, view, metric).await,
             Check::Hook(call) => context.hooks.answer(canary, call),
+            Check::Alert(call) => context.alerts.answer(canary, call),
         };
         answers.push((check, reply));
     }

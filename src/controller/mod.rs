@@ -1,6 +1,7 @@
 //! The shell: one Canary, one tick. It reads, lets the core decide, and performs; it decides nothing itself.
 
 mod act;
+mod alerts;
 mod ask;
 mod change;
 mod fresh;
@@ -25,6 +26,7 @@ use tracing::{debug, error, info, warn};
 use crate::clock::Clock;
 use crate::cluster::{Changed, Cluster, Place, Shelves, Watches};
 use crate::controller::act::ActError;
+use crate::controller::alerts::Alerts;
 use crate::controller::fresh::Fresh;
 use crate::controller::hooks::Hooks;
 use crate::controller::lease::{Election, Leadership};
@@ -92,6 +94,7 @@ pub(crate) struct Context {
     pub(crate) telemetry: Telemetry,
     pub(crate) clock: Clock,
     pub(crate) hooks: Hooks,
+    pub(crate) alerts: Alerts,
     shelves: Arc<Shelves>,
     queue: Arc<Queue>,
     /// Kinds of routes that have to be watched from now on.
@@ -137,9 +140,16 @@ impl Controller {
         let queue = Arc::new(Queue::default());
         let clock = settings.clock;
         let hooks = Hooks::new(http.clone(), telemetry.clone(), clock, queue.clone());
+        let alerts = Alerts::new(
+            cluster.clone(),
+            http.clone(),
+            telemetry.clone(),
+            queue.clone(),
+        );
         let context = Context {
             cluster,
             hooks,
+            alerts,
             http,
             defaults: settings.defaults.clone(),
             leadership: Leadership::default(),
@@ -324,6 +334,7 @@ async fn reconcile(
     let Some(canary) = context.shelves.canaries.get(&place.0, &place.1) else {
         context.forget(place);
         context.hooks.forget(&notebook.uid);
+        context.alerts.forget(&notebook.uid);
         return Ok(None);
     };
     let canary = with_defaults(&canary, &context.defaults);

@@ -4,8 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where messages to people go. It is stored and checked; sending comes with a later version, and until then a Canary that
-/// names one in `analysis.alerts` is refused.
+/// Where messages to people go. Canaries of the same namespace name it in `analysis.alerts`.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "serin.dev",
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
     kind = "AlertProvider",
     namespaced,
     category = "serin",
-    doc = "Where messages to people go. Sending comes with a later version.",
+    doc = "Where messages to people go.",
     derive = "PartialEq"
 )]
 #[serde(rename_all = "camelCase")]
@@ -33,11 +32,12 @@ pub struct AlertProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2_048))]
     pub address: Option<String>,
-    /// Proxy on the way there.
+    /// Proxy on the way there. Comes later; set, nothing is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub proxy: Option<String>,
-    /// Secret of the same namespace with the keys `address` and `token`.
+    /// Secret of the same namespace with the keys `address` and, where the system wants one, `token`. Its label
+    /// `serin.dev/credentials: "true"` says that it is meant for this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
     /// Form of the messages to `msteams`.
@@ -63,6 +63,22 @@ pub enum AlertType {
     Alertmanager,
     /// CloudEvents to any address.
     Webhook,
+}
+
+impl AlertType {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Slack => "slack",
+            Self::Discord => "discord",
+            Self::Rocket => "rocket",
+            Self::Msteams => "msteams",
+            Self::Gchat => "gchat",
+            Self::Alertmanager => "alertmanager",
+            Self::Webhook => "webhook",
+        }
+    }
 }
 
 /// Form of the messages to Microsoft Teams.

@@ -6,6 +6,7 @@ use kube::core::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::alert::AlertRoute;
 use crate::crd::canary::Open;
 use crate::crd::hook::Hook;
 
@@ -70,10 +71,10 @@ pub struct Analysis {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub webhooks: Vec<Hook>,
-    /// Messages to people. Their behaviour comes later; set, it is refused.
+    /// Messages to people: where they go.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub alerts: Vec<Open>,
+    #[schemars(length(max = 16))]
+    pub alerts: Vec<AlertRoute>,
     /// A/B testing by header or cookie. Comes later; set, it is refused.
     #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]

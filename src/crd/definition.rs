@@ -78,17 +78,6 @@ pub(super) const SERVICE_LATER: [(&str, &str, &str); 14] = [
     ),
 ];
 
-/// Fields of an alert: name, type, meaning.
-const ALERT: [(&str, &str, &str); 3] = [
-    ("name", "string", "Its name."),
-    (
-        "severity",
-        "string",
-        "The least severity that is sent: `info`, `warn` or `error`.",
-    ),
-    ("providerRef", "object", "The AlertProvider."),
-];
-
 /// Fields of session affinity: name, type, meaning.
 const AFFINITY: [(&str, &str, &str); 3] = [
     (
@@ -189,7 +178,11 @@ fn alert_provider() -> CustomResourceDefinition {
     refined(
         AlertProvider::crd(),
         &[("Type", "string", ".spec.type", 0), AGE],
-        |_| {},
+        |root| {
+            rules::ALERT_PROVIDER
+                .iter()
+                .for_each(|rule| schema::rule(root, rule));
+        },
     )
 }
 
@@ -250,7 +243,6 @@ fn later(root: &mut JSONSchemaProps) {
             fields.insert(name.to_owned(), schema::open(type_, &description));
         }
     });
-    schema::open_object(root, "spec.analysis.alerts[]", &ALERT);
     schema::open_object(root, "spec.analysis.match[]", &[]);
     schema::open_object(root, "spec.analysis.sessionAffinity", &AFFINITY);
     schema::open_object(root, "spec.analysis.steps[].setHeaderRoute", &[]);

@@ -105,6 +105,30 @@ pub(super) const METRIC_TEMPLATE: [Rule; 1] = [Rule {
     message: "provider.address is not the URL of a server, without credentials and query: write for instance http://prometheus.monitoring:9090",
 }];
 
+/// The rules of an AlertProvider.
+pub(super) const ALERT_PROVIDER: [Rule; 4] = [
+    Rule {
+        at: "spec",
+        rule: "has(self.address) || has(self.secretRef)",
+        message: "address is missing: write it into a Secret that secretRef names, or here",
+    },
+    Rule {
+        at: "spec.address",
+        rule: "self.matches('^https?://[^/@#]+.*$')",
+        message: "address is not a URL of http or https without credentials: write for instance https://hooks.example.com/releases",
+    },
+    Rule {
+        at: "spec",
+        rule: "!has(self.format) || self.type == 'msteams'",
+        message: "format: is for type msteams alone; remove it",
+    },
+    Rule {
+        at: "spec",
+        rule: "!has(self.proxy)",
+        message: "proxy: comes with a later version; remove it, and let the cluster's egress lead through the proxy",
+    },
+];
+
 /// The rules of a Canary.
 pub(super) const CANARY: [Rule; 37] = [
     // The object as a whole.

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::alert::Alerts;
 use crate::crd::hook::{Afterwards, HookStatus};
 use crate::crd::moment::Moment;
 
@@ -82,6 +83,9 @@ pub struct CanaryStatus {
     /// The release that ended last, while hooks are still to be told of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub afterwards: Option<Afterwards>,
+    /// Messages to people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Alerts>,
     /// Finished attempts, newest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Release>,

@@ -75,6 +75,25 @@ pub enum HttpError {
     },
 }
 
+impl HttpError {
+    /// What happened, without the host or the address: both are secrets of those who are told things.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoHost => "its address names no host",
+            Self::Client(_) => "there is no client",
+            Self::Resting { .. } => {
+                "its host failed too often just now, and is left alone for 10 s"
+            }
+            Self::Timeout { .. } => "it did not answer in time",
+            Self::TooLong { .. } => "its answer is too long",
+            Self::Connection { .. } => {
+                "the connection failed, or its host is none that may be asked"
+            }
+        }
+    }
+}
+
 /// Sends requests. Clones share connections, limits and what is known of hosts.
 #[derive(Clone)]
 pub struct Http {
@@ -118,7 +137,8 @@ impl Http {
                 if let Some(what) = guard.refuses(request.url()) {
                     return Err(format!("it is {what}, and not a trusted host").into());
                 }
-                let reply = client.execute(request).await?;
+                let reply = client.execute(request).await;
+                let reply = reply.map_err(reqwest::Error::without_url)?;
                 let reply: Response<reqwest::Body> = reply.into();
                 Ok::<_, BoxError>(reply.map(boxed))
             }

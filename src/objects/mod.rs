@@ -133,6 +133,8 @@ pub mod mark {
     pub const REQUEST: &str = "serin.dev/request";
     /// Annotation of a Canary, written by admission: who asks.
     pub const REQUESTED_BY: &str = "serin.dev/requested-by";
+    /// On a Secret: Serin may send what stands in it.
+    pub const CREDENTIALS: &str = "serin.dev/credentials";
     /// Finalizer of a Canary.
     pub const FINALIZER: &str = "serin.dev/finalizer";
 }

@@ -144,6 +144,7 @@ fn answered(tick: &mut Tick<'_>, hook: &Hook, reply: &HookReply) -> bool {
         }
         _ if first => {
             let text = describe(hook, "does not go on yet", &reply.reason);
+            tick.mute_next(hook.mute_alert);
             tick.warn("GateWaiting", text);
         }
         _ => {}
@@ -219,6 +220,7 @@ fn fail(tick: &mut Tick<'_>, hook: &Hook, reply: &HookReply) {
     tick.status.failed_checks += 1;
     let limit = tick.spec.analysis.threshold.max(1);
     let count = tick.status.failed_checks;
+    tick.mute_next(hook.mute_alert);
     tick.warn("CheckFailed", format!("{reason} ({count} of {limit})"));
     progress::judge_failures(tick, &reason);
 }

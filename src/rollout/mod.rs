@@ -3,6 +3,7 @@
 //! `advance` is a function of what a Canary says, of what the adapters saw, and of `now`. In reading order: `observed` (what goes
 //! in), `decision` (what comes out), `phase` (which phase follows), `plan` (which actions are safe now).
 
+mod alerts;
 mod attempt;
 mod checks;
 mod conditions;
@@ -63,6 +64,7 @@ fn conclude(mut tick: Tick<'_>) -> Decision {
     for breach in breaches {
         tick.warn("InvariantBreach", breach);
     }
+    alerts::raise(&mut tick);
     let requeue = tick.requeue();
     Decision {
         status: tick.status,

@@ -251,6 +251,21 @@ pub enum Check {
     Metric(MetricCheck),
     /// What does this hook say?
     Hook(HookCall),
+    /// Was this message sent?
+    Alert(AlertCall),
+}
+
+/// One message to one of the Canary's alerts: its fields are the key by which the receiver knows it again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AlertCall {
+    /// The alert's name.
+    pub name: String,
+    /// The reason of the Event.
+    pub reason: String,
+    /// The attempt.
+    pub attempt: u32,
+    /// When it happened.
+    pub at: Moment,
 }
 
 /// One call of a hook. The same call is never made twice with different meanings, and made again it says so: its fields are a part
@@ -344,7 +359,9 @@ pub enum Answer {
     Rejected(String),
     /// What a hook said.
     Hook(HookReply),
-    /// The hook is being asked: its answer calls the Canary.
+    /// A message got through, or why it never will.
+    Told(Result<(), String>),
+    /// The hook is being asked, the message is on its way: the answer calls the Canary.
     Asked,
 }
 

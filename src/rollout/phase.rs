@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::crd::status::{Ending, Phase};
 use crate::rollout::observed::{Answer, Check};
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{attempt, ending, hooks, idle, progress, promotion, request};
+use crate::rollout::{alerts, attempt, ending, hooks, idle, progress, promotion, request};
 
 /// No tick passes through more phases than this: a longer way would be a loop.
 const MOST_PHASES: usize = 8;
@@ -17,6 +17,7 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(60);
 pub(crate) fn run(tick: &mut Tick<'_>) -> Asked<()> {
     tick.status.epoch = Some(tick.seen.epoch.max(tick.status.epoch.unwrap_or(0)));
     tick.sense();
+    alerts::tell(tick)?;
     rehash(tick);
     if tick.deleting() && tick.status.phase != Phase::Terminating {
         begin_ending(tick);

@@ -27,6 +27,8 @@ pub(crate) struct Tick<'a> {
     pub(crate) now: Moment,
     pub(crate) status: CanaryStatus,
     pub(crate) notes: Vec<Note>,
+    /// Places in `notes` of those that are no message to people.
+    pub(crate) muted: Vec<usize>,
     /// Id of a request whose annotation has to go.
     pub(crate) acknowledge: Option<String>,
     wake: Option<Moment>,
@@ -42,6 +44,7 @@ impl<'a> Tick<'a> {
             now,
             status,
             notes: Vec::new(),
+            muted: Vec::new(),
             acknowledge: None,
             wake: None,
         }
@@ -87,6 +90,13 @@ impl<'a> Tick<'a> {
             warning: true,
             message: message.into(),
         });
+    }
+
+    /// The next note is no message to people, if so.
+    pub(crate) fn mute_next(&mut self, quiet: bool) {
+        if quiet {
+            self.muted.push(self.notes.len());
+        }
     }
 
     pub(crate) fn target(&self) -> Option<&'a Target> {

@@ -47,6 +47,7 @@ struct Series {
     watch_restarts: Counters,
     breaches: Counters,
     reviews: Counters,
+    notifications: Counters,
     rollback_reaction: Histogram,
 }
 
@@ -70,6 +71,7 @@ impl Telemetry {
             watch_restarts: Counters::default(),
             breaches: Counters::default(),
             reviews: Counters::default(),
+            notifications: Counters::default(),
             rollback_reaction: reactions(),
         };
         series.register_counters();
@@ -135,6 +137,14 @@ impl Telemetry {
     pub fn reviewed(&self, webhook: &str, changed: bool) {
         let result = if changed { "changed" } else { "unchanged" };
         count(&self.0.reviews, &[("webhook", webhook), ("result", result)]);
+    }
+
+    /// A message to people was sent to a system of this type, or could not be.
+    pub fn notified(&self, type_: &str, result: &str) {
+        count(
+            &self.0.notifications,
+            &[("type", type_), ("result", result)],
+        );
     }
 
     /// So long after the bad sample, weight 0 was in force.
@@ -217,6 +227,11 @@ impl Series {
             "serin_webhook_reviews",
             "Writes that the gate's webhook was asked about",
             &self.reviews,
+        );
+        add(
+            "serin_notifications",
+            "Messages to people",
+            &self.notifications,
         );
     }
 

@@ -9,7 +9,7 @@ use crate::source::read;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The pages whose links are followed.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 20] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -17,6 +17,7 @@ const PAGES: [&str; 19] = [
     "SAFETY.md",
     "chart/serin/README.md",
     "dashboards/README.md",
+    "docs/alerts.md",
     "docs/api.md",
     "docs/gate.md",
     "docs/hooks.md",

@@ -97,6 +97,7 @@ const LAYERS: &[Layer] = &[
         ADAPTER,
     ),
     layer("hooks", &["crd", "rollout::observed"], ADAPTER),
+    layer("alerts", &["crd"], ADAPTER),
     layer("admission", &["objects::mark"], ADAPTER),
     layer("http_client", &["clock"], &[CLIENT, SURFACE, CLOCK]),
     // How logs look is a flag, so `clap` may read it.
@@ -119,6 +120,7 @@ const LAYERS: &[Layer] = &[
     layer(
         "controller",
         &[
+            "alerts",
             "analysis",
             "clock",
             "cluster",
@@ -167,6 +169,7 @@ const WORLD_BUT_NET: &[&str] = &[
 const WORLD_BUT_IO: &[&str] = &["std::fs", "std::net", "tokio::net", "reqwest", "hyper"];
 const EVERYTHING: &[&str] = &[
     "admission",
+    "alerts",
     "analysis",
     "clock",
     "cluster",

@@ -6,6 +6,7 @@
     reason = "what reads the sources is a test as well: it ends where it cannot go on"
 )]
 
+mod alerts;
 mod api;
 mod crashes;
 mod demo;

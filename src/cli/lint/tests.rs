@@ -111,7 +111,7 @@ fn everything_that_is_wrong_is_said_at_its_line() {
         expect![[r#"
             it.yaml:9:3: spec.hystoryLimit: is no field; did you mean historyLimit?
             it.yaml:11:5: spec.analysis.threshold: Invalid value: "string": spec.analysis.threshold in body must be of type integer: "string"
-            it.yaml:12:5: spec.analysis.alerts: messages to people come with a later version; remove the field, or keep the Canary suspended
+            it.yaml:12:14: spec.analysis.alerts[0].providerRef: Required value
             1 object checked, 3 wrong
         "#]],
     );

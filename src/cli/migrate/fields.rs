@@ -161,7 +161,7 @@ pub fn tell_metadata(object: &Value, account: &mut Account) {
     if sends {
         account.ask(
             "metadata.annotations",
-            "notifications.argoproj.io: messages to people are not sent yet: alert on Serin's metrics (dashboards/ has the rules)",
+            "notifications.argoproj.io: write an AlertProvider and analysis.alerts (docs/alerts.md)",
         );
     }
 }

@@ -171,9 +171,9 @@ fn a_broken_canary_is_pointed_at() {
             it.yaml:11:5: spec.analysis.threshhold: is no field; did you mean threshold?"#]],
     );
     check(
-        &short("alerts: [{name: a}]"),
+        &short("match: [{headers: {}}]"),
         expect![
-            "it.yaml:8:14: spec.analysis.alerts: messages to people come with a later version; remove the field, or keep the Canary suspended"
+            "it.yaml:8:14: spec.analysis.match: A/B testing comes with a later version; remove the field, or keep the Canary suspended"
         ],
     );
     check(

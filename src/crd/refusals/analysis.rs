@@ -224,11 +224,6 @@ fn later(analysis: &Analysis, found: &mut Findings) {
     );
     let fields = [
         (analysis.config_tracking, "configTracking", "it comes"),
-        (
-            !analysis.alerts.is_empty(),
-            "alerts",
-            "messages to people come",
-        ),
         (!analysis.matches.is_empty(), "match", "A/B testing comes"),
         (analysis.mirror, "mirror", "mirroring comes"),
         (

@@ -3,6 +3,7 @@
 //! The API server refuses most of the latter when a Canary is written. It is said here again for objects that were stored
 //! before a rule existed, and for `serin lint`, which has no API server.
 
+mod alerts;
 mod analysis;
 mod hooks;
 
@@ -50,6 +51,7 @@ pub fn refusals(canary: &Canary) -> Vec<Refusal> {
     numbers(spec, &mut found);
     service(canary, &mut found);
     analysis::check(spec, &mut found);
+    alerts::check(canary, &mut found);
     found.0
 }
 

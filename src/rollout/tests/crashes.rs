@@ -9,13 +9,13 @@ use crate::rollout::tests::fast;
 use crate::rollout::tests::model::Model;
 
 /// A release as it is told, from an adopted target to rest.
-struct Tale {
-    name: &'static str,
-    analysis: fn() -> Value,
-    tell: fn(&mut Model),
+pub(super) struct Tale {
+    pub(super) name: &'static str,
+    pub(super) analysis: fn() -> Value,
+    pub(super) tell: fn(&mut Model),
 }
 
-const TALES: [Tale; 11] = [
+pub(super) const TALES: [Tale; 11] = [
     Tale {
         name: "good",
         analysis: fast,

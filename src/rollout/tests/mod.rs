@@ -1,6 +1,7 @@
 //! The core against a model of the world: what people would see, and what may never happen.
 
 mod adoption;
+mod alerts;
 mod crashes;
 mod hooks;
 mod known_bugs;

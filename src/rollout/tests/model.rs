@@ -1,6 +1,6 @@
 //! A world of a few numbers around one Canary: it does at once what the core asks for, and counts requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,11 +12,11 @@ use crate::crd::moment::Moment;
 use crate::crd::status::{CanaryStatus, Phase};
 use crate::objects::mark;
 use crate::rollout::advance;
-use crate::rollout::decision::{Action, Step};
+use crate::rollout::decision::{Action, Note, Step};
 use crate::rollout::observed::{
-    Abilities, Acceptance, Answer, Arm, CanaryArm, Capacity, Check, Gate, HookCall, HookReply,
-    LiveTarget, Observed, Presence, Readiness, Reading, Routes, Services, Serving, Split, Target,
-    TrafficKind, Weight,
+    Abilities, Acceptance, AlertCall, Answer, Arm, CanaryArm, Capacity, Check, Gate, HookCall,
+    HookReply, LiveTarget, Observed, Presence, Readiness, Reading, Routes, Services, Serving,
+    Split, Target, TrafficKind, Weight,
 };
 
 /// Requests of both arms up to a time.
@@ -67,7 +67,15 @@ pub(crate) struct Model {
     pub(crate) hooks_take: Duration,
     /// Calls of hooks, in their order.
     pub(crate) calls: Vec<HookCall>,
-    /// When each of them began.
+    /// What was decided to be told, in its order.
+    pub(crate) said: Vec<Note>,
+    /// Messages to people that were sent, and how often.
+    pub(crate) sent: BTreeMap<AlertCall, usize>,
+    /// What becomes of them.
+    pub(crate) mail: Result<(), String>,
+    /// Those that this controller remembers.
+    known: BTreeSet<AlertCall>,
+    /// When each of the calls began.
     begun: BTreeMap<HookCall, Timestamp>,
     /// The weight in force, and since when.
     in_force: Option<(u8, Timestamp)>,
@@ -111,6 +119,10 @@ impl Model {
             hooks: BTreeMap::new(),
             hooks_take: Duration::ZERO,
             calls: Vec::new(),
+            said: Vec::new(),
+            sent: BTreeMap::new(),
+            mail: Ok(()),
+            known: BTreeSet::new(),
             begun: BTreeMap::new(),
             in_force: None,
             counts: vec![
@@ -314,6 +326,7 @@ impl Model {
                     for note in &decision.notes {
                         assert_ne!(note.reason, "InvariantBreach", "{}", note.message);
                     }
+                    self.said.extend(decision.notes.clone());
                     let acted = !decision.actions.is_empty();
                     if changed && !self.lives() {
                         return true;
@@ -338,6 +351,7 @@ impl Model {
             Some(0) => {
                 self.dies_after = None;
                 self.seen.epoch += 1;
+                self.known.clear();
                 false
             }
             Some(writes) => {
@@ -373,6 +387,12 @@ impl Model {
     fn answer(&mut self, check: &Check) -> Answer {
         match check {
             Check::Hook(call) => self.hear(call),
+            Check::Alert(call) => {
+                if self.known.insert(call.clone()) {
+                    *self.sent.entry(call.clone()).or_default() += 1;
+                }
+                Answer::Told(self.mail.clone())
+            }
             Check::Gate => self.gate.clone(),
             Check::Target => Answer::Target(self.seen.target.as_ref().map(|target| {
                 let cached = (target.revision.clone(), target.declared.clone());

@@ -67,7 +67,17 @@ def a_webhook_needs_one_secret_and_one_configuration_more():
     }, more
     for role in of(template(kubernetes=OLDER), "ClusterRole") + of(template(kubernetes=OLDER), "Role"):
         for rule in role["rules"]:
-            if {"secrets"} & set(rule["resources"]):
+            if {"secrets"} & set(rule["resources"]) and role["metadata"]["name"] != "serin-secrets":
                 assert rule["resourceNames"] == ["serin-webhook"]
             if "mutatingwebhookconfigurations" in rule["resources"] and "patch" in rule["verbs"]:
                 assert rule["resourceNames"] == ["serin-gate"]
+
+
+@test
+def secrets_for_messages_are_read_where_somebody_says_so_and_nowhere_else():
+    assert not [place for place in verbs(template()) if place[1] == "secrets"]
+    found = verbs(template(values={"rbac.secretNamespaces": ["shop", "pay"]}))
+    assert {place: allowed for place, allowed in found.items() if place[1] == "secrets"} == {
+        ("shop", "secrets"): {"get"},
+        ("pay", "secrets"): {"get"},
+    }

@@ -74,7 +74,7 @@ pub(super) fn convert(
     pace(&mut analysis, &mut made, account);
     hooks::webhooks(&mut analysis, &mut made, account);
     let plan = plan(&mut analysis, account);
-    hooks::alerts(&mut analysis, account);
+    hooks::alerts(&mut analysis, home, &mut made, account);
     steps(plan, &mut made, account);
     metrics(&mut analysis, home, &mut made, account);
     analysis.keep(

@@ -1,4 +1,4 @@
-//! Flagger's hooks, which are Serin's but for a few limits, and its messages, which Serin does not send yet.
+//! Flagger's hooks, which are Serin's but for a few limits, and its messages.
 
 use std::collections::BTreeSet;
 
@@ -129,13 +129,39 @@ fn retries(old: &mut Fields, hook: &mut Map<String, Value>, account: &mut Accoun
     hook.insert("retries".to_owned(), json!(allowed));
 }
 
-/// Says of each message that nobody sends it.
-pub(super) fn alerts(analysis: &mut Fields, account: &mut Account) {
+/// Alerts have the same fields; a provider of another namespace cannot be named.
+pub(super) fn alerts(
+    analysis: &mut Fields,
+    home: &str,
+    out: &mut Map<String, Value>,
+    account: &mut Account,
+) {
+    let mut kept = Vec::new();
     for (path, alert) in analysis.list("alerts") {
-        let name = alert["name"].as_str().unwrap_or_default();
-        let text = format!(
-            "{name:?}: messages to people are not sent yet: alert on Serin's metrics (dashboards/ has the rules)"
-        );
-        account.ask(&path, &text);
+        let mut old = Fields::new(&path, Some(alert));
+        let mut new = Map::new();
+        old.keep(&["name", "severity", "providerRef"], &mut new, account);
+        old.close(account);
+        if !new.contains_key("severity") {
+            account.change(
+                &format!("{path}.severity"),
+                "is not there: Flagger sent nothing then, and Serin sends all",
+            );
+        }
+        let place = new.get("providerRef").map(|it| &it["namespace"]);
+        let foreign = place.and_then(Value::as_str).filter(|it| *it != home);
+        if let Some(foreign) = foreign {
+            let text = format!(
+                "only AlertProviders of the Canary's own namespace are used: copy that of {foreign:?}"
+            );
+            account.ask(&format!("{path}.providerRef.namespace"), &text);
+            if let Some(Value::Object(reference)) = new.get_mut("providerRef") {
+                reference.remove("namespace");
+            }
+        }
+        kept.push(Value::Object(new));
+    }
+    if !kept.is_empty() {
+        out.insert("alerts".to_owned(), Value::Array(kept));
     }
 }

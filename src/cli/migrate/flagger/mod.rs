@@ -94,20 +94,21 @@ pub fn metric_template(manifest: &Manifest, account: &mut Account) -> Value {
 pub fn alert_provider(manifest: &Manifest, account: &mut Account) -> Value {
     let mut spec = Fields::new("spec", manifest.object.get("spec").cloned());
     let mut out = Map::new();
-    let names = [
-        "type",
-        "channel",
-        "username",
-        "address",
-        "proxy",
-        "secretRef",
-    ];
+    let names = ["type", "channel", "username", "address", "secretRef"];
     spec.keep(&names, &mut out, account);
+    if spec.take("proxy").is_some() {
+        account.ask(
+            "spec.proxy",
+            "is not used yet: let the cluster's egress lead through the proxy",
+        );
+    }
     spec.close(account);
-    account.ask(
-        "spec",
-        "is stored, but Serin sends no messages yet: alert on its metrics for now (dashboards/ has the rules)",
-    );
+    if out.contains_key("secretRef") {
+        account.ask(
+            "spec.secretRef",
+            "label the Secret serin.dev/credentials=true, and let Serin read it: a RoleBinding to ClusterRole serin-secrets (docs/alerts.md)",
+        );
+    }
     made("AlertProvider", manifest, &out, account)
 }
 
