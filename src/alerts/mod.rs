@@ -37,9 +37,6 @@ pub enum AlertError {
         "the Secret has a token and no address: both have to stand there, so that no token goes to another's address"
     )]
     Unbound,
-    /// A Secret that is not meant for it.
-    #[error("its Secret is not meant for messages: label it serin.dev/credentials=true")]
-    Unlabelled,
 }
 
 /// Where a message goes, and what proves that it may. It is never printed.

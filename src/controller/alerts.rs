@@ -8,16 +8,14 @@ use bytes::Bytes;
 use http::Request;
 
 use crate::alerts::{self, Address, AlertError};
-use crate::cluster::{Cluster, Place};
+use crate::cluster::Place;
 use crate::controller::ask::text;
-use crate::controller::queue::Queue;
+use crate::controller::{Outside, secrets};
 use crate::crd::alert::{Alert, AlertRoute};
 use crate::crd::alert_provider::{AlertProviderSpec, AlertType};
 use crate::crd::canary::Canary;
 use crate::hooks;
-use crate::http_client::Http;
 use crate::rollout::observed::{AlertCall, Answer};
-use crate::telemetry::Telemetry;
 
 /// How long an answer may take (PROVIDERS 5).
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,25 +36,14 @@ type Begun = VecDeque<(AlertCall, Option<Outcome>)>;
 pub(crate) struct Alerts(Arc<Inner>);
 
 struct Inner {
-    cluster: Cluster,
-    http: Http,
-    telemetry: Telemetry,
-    queue: Arc<Queue>,
+    outside: Outside,
     begun: Mutex<BTreeMap<String, Begun>>,
 }
 
 impl Alerts {
-    pub(crate) fn new(
-        cluster: Cluster,
-        http: Http,
-        telemetry: Telemetry,
-        queue: Arc<Queue>,
-    ) -> Self {
+    pub(crate) fn new(outside: Outside) -> Self {
         Self(Arc::new(Inner {
-            cluster,
-            http,
-            telemetry,
-            queue,
+            outside,
             begun: Mutex::default(),
         }))
     }
@@ -93,7 +80,7 @@ impl Alerts {
         {
             *known = Some(outcome);
         }
-        self.0.queue.call(place, Duration::ZERO);
+        self.0.outside.queue.call(place, Duration::ZERO);
     }
 
     async fn send(&self, canary: &Canary, route: &AlertRoute, alert: &Alert) -> Outcome {
@@ -108,12 +95,15 @@ impl Alerts {
         };
         let outcome = self.post(provider.type_, &request).await;
         let result = if outcome.is_ok() { "sent" } else { "failed" };
-        self.0.telemetry.notified(provider.type_.as_str(), result);
+        self.0
+            .outside
+            .telemetry
+            .notified(provider.type_.as_str(), result);
         outcome
     }
 
     async fn provider(&self, home: &str, name: &str) -> Result<AlertProviderSpec, String> {
-        match self.0.cluster.alert_provider(home, name).await {
+        match self.0.outside.cluster.alert_provider(home, name).await {
             Ok(Some(provider)) => Ok(provider.spec),
             Ok(None) => Err(format!("there is no AlertProvider {name:?} in {home:?}")),
             Err(error) => Err(text(&error)),
@@ -124,20 +114,7 @@ impl Alerts {
         let Some(reference) = &provider.secret_ref else {
             return Address::new(provider, None).map_err(|error| error.to_string());
         };
-        let name = &reference.name;
-        let secret = match self.0.cluster.secret(home, name).await {
-            Ok(Some(secret)) => secret,
-            Ok(None) => return Err(format!("there is no Secret {name:?} in {home:?}")),
-            Err(error) if error.code() == Some(403) => {
-                return Err(format!(
-                    "Serin may not read Secret {name:?} in {home:?}: bind ClusterRole serin-secrets to its account there"
-                ));
-            }
-            Err(error) => return Err(text(&error)),
-        };
-        if !secret.is_for_sending() {
-            return Err(AlertError::Unlabelled.to_string());
-        }
+        let secret = secrets::sendable(&self.0.outside.cluster, home, &reference.name).await?;
         let key = |name: &str| secret.data.get(name).cloned();
         Address::new(provider, Some(&key)).map_err(|error| error.to_string())
     }
@@ -146,7 +123,8 @@ impl Alerts {
     async fn post(&self, kind: AlertType, request: &Request<Bytes>) -> Outcome {
         let mut tries = 1;
         loop {
-            let (outcome, passing) = match self.0.http.send(request.clone(), PATIENCE).await {
+            let (outcome, passing) = match self.0.outside.http.send(request.clone(), PATIENCE).await
+            {
                 Ok(answer) => {
                     let why = alerts::refusal(kind, &answer);
                     (why.map_or(Ok(()), Err), hooks::is_passing(answer.status()))

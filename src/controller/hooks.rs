@@ -12,14 +12,12 @@ use tracing::debug;
 use crate::clock::Clock;
 use crate::cluster::Place;
 use crate::controller::ask::text;
-use crate::controller::queue::Queue;
+use crate::controller::{Outside, secrets};
 use crate::crd::canary::Canary;
 use crate::crd::hook::{Hook, HookKind};
-use crate::hooks::{self, Told};
-use crate::http_client::Http;
+use crate::hooks::{self, Credentials, Told};
 use crate::rollout::decision::Note;
 use crate::rollout::observed::{Answer, HookCall, HookReply};
-use crate::telemetry::Telemetry;
 
 /// The first pause before another try; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -43,21 +41,17 @@ struct Begun {
 pub(crate) struct Hooks(Arc<Inner>);
 
 struct Inner {
-    http: Http,
-    telemetry: Telemetry,
+    outside: Outside,
     clock: Clock,
-    queue: Arc<Queue>,
     calls: Mutex<BTreeMap<Key, Begun>>,
     events: Arc<Semaphore>,
 }
 
 impl Hooks {
-    pub(crate) fn new(http: Http, telemetry: Telemetry, clock: Clock, queue: Arc<Queue>) -> Self {
+    pub(crate) fn new(outside: Outside, clock: Clock) -> Self {
         Self(Arc::new(Inner {
-            http,
-            telemetry,
+            outside,
             clock,
-            queue,
             calls: Mutex::default(),
             events: Arc::new(Semaphore::new(EVENTS)),
         }))
@@ -98,7 +92,7 @@ impl Hooks {
         let patience = hook.timeout() * (hook.retries + 1) + LONGEST_PAUSE * hook.retries;
         let deadline = self.0.clock.now() + patience;
         match hooks::request(canary, hook, call, deadline) {
-            Ok(request) => self.ask(hook, &request).await,
+            Ok(request) => self.ask(&canary.home(), hook, request).await,
             Err(error) => hooks::silence(&text(&error)),
         }
     }
@@ -109,12 +103,15 @@ impl Hooks {
         if let Some(begun) = calls.get_mut(key).filter(|begun| begun.call == *call) {
             begun.reply = Some(reply);
             drop(calls);
-            self.0.queue.call(place, Duration::ZERO);
+            self.0.outside.queue.call(place, Duration::ZERO);
         }
     }
 
     /// Asks once, and again as often as the hook allows.
-    async fn ask(&self, hook: &Hook, request: &Request<Bytes>) -> HookReply {
+    async fn ask(&self, home: &str, hook: &Hook, mut request: Request<Bytes>) -> HookReply {
+        if let Err(why) = self.prove(home, hook, &mut request).await {
+            return hooks::silence(&why);
+        }
         let mut tries = 0;
         loop {
             let (reply, may_pass) = self.send(hook, request.clone()).await;
@@ -127,18 +124,37 @@ impl Hooks {
         }
     }
 
+    /// Puts the hook's credentials on a request; or in words why that cannot be.
+    async fn prove(
+        &self,
+        home: &str,
+        hook: &Hook,
+        request: &mut Request<Bytes>,
+    ) -> Result<(), String> {
+        let Some(reference) = &hook.secret_ref else {
+            return Ok(());
+        };
+        let cluster = &self.0.outside.cluster;
+        let secret = secrets::sendable(cluster, home, &reference.name).await?;
+        let key = |name: &str| secret.data.get(name).cloned();
+        let credentials = Credentials::new(&hook.url, &key).map_err(|error| error.to_string())?;
+        credentials.put(request, self.0.clock.now());
+        Ok(())
+    }
+
     /// One try, and whether another one may come to something else.
     async fn send(&self, hook: &Hook, request: Request<Bytes>) -> (HookReply, bool) {
         let began = self.0.clock.now();
-        let answer = self.0.http.send(request, hook.timeout()).await;
+        let answer = self.0.outside.http.send(request, hook.timeout()).await;
         let seconds = self.0.clock.now().duration_since(began).as_secs_f64();
         let result = if answer.is_ok() { "answered" } else { "failed" };
         self.0
+            .outside
             .telemetry
             .provider_request("webhook", result, seconds);
         match answer {
             Ok(answer) => {
-                let reply = hooks::reply(hook.kind, &answer, self.0.http.trusts(&hook.url));
+                let reply = hooks::reply(hook.kind, &answer, self.0.outside.http.trusts(&hook.url));
                 (reply, hooks::is_passing(answer.status()))
             }
             Err(error) => (hooks::silence(&text(&error)), true),
@@ -176,9 +192,9 @@ impl Hooks {
         let Ok(request) = hooks::tell(canary, hook, &call, told) else {
             return;
         };
-        let (it, hook) = (self.clone(), hook.clone());
+        let (it, home, hook) = (self.clone(), canary.home(), hook.clone());
         tokio::spawn(async move {
-            let reply = it.ask(&hook, &request).await;
+            let reply = it.ask(&home, &hook, request).await;
             debug!(hook = hook.name, ?reply, "was told of an Event");
             drop(place);
         });

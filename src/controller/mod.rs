@@ -10,6 +10,7 @@ pub mod lease;
 pub(crate) mod observe;
 mod queue;
 mod record;
+mod secrets;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +104,15 @@ pub(crate) struct Context {
     notebooks: Mutex<BTreeMap<Place, Arc<tokio::sync::Mutex<Notebook>>>>,
 }
 
+/// What is needed to ask somebody beside the ticks: his address, his credentials, and a way to call the Canary that waits.
+#[derive(Clone)]
+struct Outside {
+    cluster: Cluster,
+    http: Http,
+    telemetry: Telemetry,
+    queue: Arc<Queue>,
+}
+
 #[derive(Debug, Default)]
 struct Notebook {
     uid: String,
@@ -139,13 +149,14 @@ impl Controller {
         let (want, wanted) = mpsc::unbounded_channel();
         let queue = Arc::new(Queue::default());
         let clock = settings.clock;
-        let hooks = Hooks::new(http.clone(), telemetry.clone(), clock, queue.clone());
-        let alerts = Alerts::new(
-            cluster.clone(),
-            http.clone(),
-            telemetry.clone(),
-            queue.clone(),
-        );
+        let outside = Outside {
+            cluster: cluster.clone(),
+            http: http.clone(),
+            telemetry: telemetry.clone(),
+            queue: queue.clone(),
+        };
+        let hooks = Hooks::new(outside.clone(), clock);
+        let alerts = Alerts::new(outside);
         let context = Context {
             cluster,
             hooks,

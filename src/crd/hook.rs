@@ -42,7 +42,8 @@ pub struct Hook {
     /// Values that are sent along.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// Secret with the credentials. Comes later; set, it is refused.
+    /// Secret of the Canary's namespace with `address`, at or below which the hook lies, and with `token`, or `username` and
+    /// `password`, or `signingKey`. Its label `serin.dev/credentials: "true"` says that it is meant for this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<HookSecret>,
 }

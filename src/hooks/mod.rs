@@ -1,6 +1,7 @@
 //! What is sent to a hook, and what its answer means. The first five keys of the body are Flagger's wire format, so that its load
 //! tester and every hook that was written for it work unchanged.
 
+mod credentials;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,8 @@ use crate::crd::canary::Canary;
 use crate::crd::hook::{Hook, HookKind};
 use crate::crd::status::{CanaryStatus, Outcome};
 use crate::rollout::observed::{HookCall, HookReply, HookVerdict};
+
+pub use crate::hooks::credentials::{CredentialError, Credentials};
 
 /// Bytes of an answer that are read as a verdict.
 const LONGEST: usize = 64 * 1024;

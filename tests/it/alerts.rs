@@ -156,7 +156,7 @@ async fn what_is_missing_is_named() {
         ),
         (
             vec![provider.clone(), unlabelled, right.clone()],
-            "label it serin.dev/credentials=true",
+            "is not meant to be sent: label it serin.dev/credentials=true",
         ),
         (
             vec![provider, unbound, right],

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 use crate::story::Story;
 use crate::story::crash::Crash;
 use crate::story::hooks::Mood;
+use crate::story::objects::HOME;
 use crate::story::oracle::breaches;
 use crate::story::setting::Setting;
 
@@ -208,4 +211,65 @@ async fn a_crash_makes_no_other_calls() {
 fn short(keys: Vec<String>) -> BTreeSet<String> {
     let rest = |key: String| key.split_once('/').map(|(_, rest)| rest.to_owned());
     keys.into_iter().filter_map(rest).collect()
+}
+
+/// A Secret for hooks at this address, and Serin's right to read it.
+fn secret(address: &str) -> [Value; 2] {
+    let role = "rbac.authorization.k8s.io";
+    let data = json!({"address": STANDARD.encode(address), "token": STANDARD.encode("t0ken")});
+    [
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "data": data,
+            "metadata": {"name": "proof", "namespace": HOME, "labels": {"serin.dev/credentials": "true"}},
+        }),
+        json!({
+            "apiVersion": format!("{role}/v1"), "kind": "RoleBinding", "metadata": {"name": "serin-secrets", "namespace": HOME},
+            "roleRef": {"apiGroup": role, "kind": "ClusterRole", "name": "serin-secrets"},
+            "subjects": [{"kind": "ServiceAccount", "name": "serin", "namespace": "serin-system"}],
+        }),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_go_to_their_own_address_alone() {
+    let rows = [
+        (Some("http://hooks/"), None),
+        (
+            Some("http://elsewhere/"),
+            Some("its Secret is for another address"),
+        ),
+        (
+            None,
+            Some("Serin may not read Secret \"proof\" in \"shop\""),
+        ),
+    ];
+    for (address, refused) in rows {
+        let mut setting = hooked("rollout");
+        setting.spec["analysis"]["webhooks"][0]["secretRef"] = json!({"name": "proof"});
+        let story = Story::adopted(1, setting).await;
+        for object in address.map(secret).into_iter().flatten() {
+            story.world.put(object).unwrap();
+        }
+        story.ship("2.0.0");
+        rests(&story).await;
+        let (calls, said) = (story.hooks.calls("it"), outcome(&story));
+        match refused {
+            None => {
+                assert!(said.starts_with("Promoted: "), "{said}");
+                assert!(
+                    calls
+                        .iter()
+                        .all(|call| call["authorization"] == "Bearer t0ken")
+                );
+            }
+            Some(why) => {
+                assert!(
+                    said.starts_with("RolledBack: it") && said.contains(why),
+                    "{said}"
+                );
+                assert!(calls.is_empty(), "{calls:#?}");
+            }
+        }
+        judge(&story);
+    }
 }

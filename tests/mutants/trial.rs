@@ -3,15 +3,17 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::package::{CORE, Package, copy};
 use crate::table::Mutant;
 
-/// A mutant whose tests take longer hangs, and is caught by that.
+/// A mutant whose tests use a processor for longer hangs, and is caught by that.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The clock's ticks in a second, in which the kernel counts that.
+const TICKS: u64 = 100;
 
 /// What became of a mutant. One that a test caught is not tested further.
 pub(crate) enum Outcome {
@@ -94,7 +96,6 @@ impl<'a> Worker<'a> {
             return Ok(Outcome::Wrong(format!("it does not compile:\n{why}")));
         }
         let mut tests = self.start(&program)?;
-        let began = Instant::now();
         loop {
             let ended = tests.try_wait()?;
             if let Some(by) = self.failed()? {
@@ -109,7 +110,7 @@ impl<'a> Worker<'a> {
                     }
                 });
             }
-            if began.elapsed() > PATIENCE {
+            if spent(&tests) > PATIENCE {
                 stop(&mut tests)?;
                 let by = format!("tests that take longer than {} s", PATIENCE.as_secs());
                 return Ok(Outcome::Caught(by));
@@ -141,6 +142,16 @@ impl<'a> Worker<'a> {
             .spawn()
             .context("run the tests")
     }
+}
+
+/// How long a program has used a processor, by itself and by the kernel; a machine that is busy makes that no longer.
+fn spent(tests: &Child) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", tests.id())).unwrap_or_default();
+    // The name of the program may hold anything, and ends with the last bracket.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let times = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / TICKS)
 }
 
 fn stop(tests: &mut Child) -> Result<()> {

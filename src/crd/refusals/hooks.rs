@@ -25,11 +25,6 @@ pub(super) fn check(analysis: &Analysis, found: &mut Findings) {
             &format!("{field}.disableTLS"),
             "calls without a check of the certificate come",
         );
-        found.later(
-            hook.secret_ref.is_some(),
-            &format!("{field}.secretRef"),
-            "credentials of hooks come",
-        );
     }
 }
 

@@ -164,3 +164,14 @@ fn a_canary_without_alerts_keeps_nothing_of_them() {
     assert_eq!(model.status().alerts, None);
     assert_eq!(model.sent.len(), 0);
 }
+
+#[test]
+fn who_is_taken_off_the_list_is_not_told_any_more() {
+    let mut model = Model::adopted(&alerting(fast(), "info"));
+    model.ship("v2");
+    model.run_until(|model| model.status().alerts.is_some());
+    model.edit(|spec| spec.analysis.alerts[0].name = "others".to_owned());
+    model.run();
+    assert_eq!(reasons(&model), ["Promoted"]);
+    assert_eq!(model.status().alerts.unwrap().pending, []);
+}

@@ -11,7 +11,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::stream;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
 /// How a hook answers.
@@ -44,7 +44,7 @@ pub(crate) struct Hooks(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     moods: BTreeMap<String, Mood>,
-    /// Bodies with the header of their key, by hook.
+    /// Bodies, with the header that proves who calls, by hook.
     calls: Vec<(String, Value)>,
 }
 
@@ -77,10 +77,17 @@ impl Hooks {
     }
 }
 
-async fn answer(State(hooks): State<Hooks>, Path(name): Path<String>, body: Bytes) -> Response {
+async fn answer(
+    State(hooks): State<Hooks>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let mood = {
         let mut inner = hooks.0.lock().unwrap();
-        let body = serde_json::from_slice(&body).unwrap();
+        let mut body: Value = serde_json::from_slice(&body).unwrap();
+        let proof = headers.get(header::AUTHORIZATION);
+        body["authorization"] = proof.map_or(Value::Null, |it| it.to_str().unwrap().into());
         inner.calls.push((name.clone(), body));
         inner.moods.get(&name).copied().unwrap_or(Mood::Yes)
     };
