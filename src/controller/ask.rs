@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
+use crate::cluster::webhook::Secret;
 use crate::controller::observe::View;
-use crate::controller::{Context, Memo};
+use crate::controller::{Context, Memo, secrets};
 use crate::crd::canary::Canary;
 use crate::metrics::prometheus::{self, Batch, Question};
 use crate::metrics::punctual::punctual;
 use crate::metrics::query::{self, Window};
-use crate::metrics::{self, MetricError};
+use crate::metrics::{self, MetricError, Source, store};
 use crate::objects::{Kind, ObjectKey};
 use crate::rollout::observed::{Answer, Check, MetricCheck, Reading};
 use crate::workload;
@@ -107,14 +108,41 @@ async fn value(context: &Context, canary: &Canary, view: &View, check: &MetricCh
         return Answer::Rejected(format!("there is no source for metric {}", check.name));
     };
     let asked = async {
-        let text = query::value(&source, &subject, window)?;
-        let request = prometheus::request(source.server, &text, window.at)?;
-        prometheus::value(&send(context, request).await?)
+        let query = query::value(&source, &subject, window)?;
+        let secret = secret(context, &home, &source).await?;
+        let key = |name: &str| secret.as_ref()?.data.get(name).cloned();
+        let request = store::request(
+            source.store,
+            &store::Question {
+                provider: source.provider,
+                address: source.server,
+                query: &query,
+                from: window.begin(source.interval),
+                to: window.at,
+                secret: secret.as_ref().map(|_| &key as &dyn Fn(&str) -> _),
+            },
+        )?;
+        let reply = send(context, request).await?;
+        store::value(source.store, source.provider, &reply, window.at)
     };
     match asked.await {
         Ok(value) => Answer::Value(value),
         Err(error) => refused(error),
     }
+}
+
+/// The credentials of a template, if it names some.
+async fn secret(
+    context: &Context,
+    home: &str,
+    source: &Source<'_>,
+) -> Result<Option<Secret>, MetricError> {
+    let reference = source.provider.and_then(|it| it.secret_ref.as_ref());
+    let Some(reference) = reference else {
+        return Ok(None);
+    };
+    let found = secrets::sendable(&context.cluster, home, &reference.name).await;
+    found.map(Some).map_err(MetricError::Unreachable)
 }
 
 fn refused(error: MetricError) -> Answer {

@@ -106,7 +106,7 @@ pub(crate) struct Context {
 
 /// What is needed to ask somebody beside the ticks: his address, his credentials, and a way to call the Canary that waits.
 #[derive(Clone)]
-struct Outside {
+pub(crate) struct Outside {
     cluster: Cluster,
     http: Http,
     telemetry: Telemetry,

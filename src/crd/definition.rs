@@ -162,12 +162,6 @@ fn metric_template() -> CustomResourceDefinition {
     let columns = [("Provider", "string", ".spec.provider.type", 0), AGE];
     refined(MetricTemplate::crd(), &columns, |root| {
         schema::choice(root, "spec.provider.type", &rules::METRIC_SERVERS);
-        schema::open_object(
-            root,
-            "spec.provider.secretRef",
-            &[("name", "string", "Its name.")],
-        );
-        schema::open_object(root, "spec.provider.headers", &[]);
         rules::METRIC_TEMPLATE
             .iter()
             .for_each(|rule| schema::rule(root, rule));

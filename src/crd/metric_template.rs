@@ -1,10 +1,12 @@
 //! The `MetricTemplate`: how a value is measured, in Flagger's fields.
 
+use std::collections::BTreeMap;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::crd::canary::Open;
+use crate::crd::alert_provider::SecretRef;
 
 /// A query with variables, and the server that answers it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +33,7 @@ pub struct MetricTemplateSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricServer {
-    /// Its type. `prometheus` is there, the others come later.
+    /// Its type: `prometheus`, `datadog`, `dynatrace`, `graphite`, `influxdb`, `newrelic` or `web`; others come later.
     #[serde(rename = "type")]
     #[schemars(length(max = 32))]
     pub type_: String,
@@ -39,9 +41,10 @@ pub struct MetricServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2_048))]
     pub address: Option<String>,
-    /// Credentials. Comes later; set, it is refused.
+    /// Secret of the template's namespace with the credentials, whose key `address` says where it may be sent. Its label
+    /// `serin.dev/credentials: "true"` says that it is meant for this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_ref: Option<Open>,
+    pub secret_ref: Option<SecretRef>,
     /// Region of a cloud provider. Comes later; set, it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
@@ -49,7 +52,11 @@ pub struct MetricServer {
     /// Skip the verification of the server's certificate. Comes later; set, it is refused.
     #[serde(default)]
     pub insecure_skip_verify: bool,
-    /// Headers to send. Comes later; set, it is refused.
+    /// Headers to send, such as that of a tenant. Credentials belong into a Secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, Vec<String>>,
+    /// Where the value stands in the answer of type `web`, for instance `{$.data.score}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub headers: Option<Open>,
+    #[schemars(length(min = 1, max = 1_024))]
+    pub json_path: Option<String>,
 }

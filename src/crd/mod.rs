@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod alert_provider;
 pub mod analysis;
+pub mod bound;
 pub mod canary;
 pub mod definition;
 pub mod hook;

@@ -5,6 +5,7 @@ pub mod prometheus;
 pub mod punctual;
 pub mod query;
 mod series;
+pub mod store;
 mod template;
 
 use std::collections::BTreeMap;
@@ -14,8 +15,9 @@ use http::Uri;
 
 use crate::analysis::MetricPlan;
 use crate::crd::canary::{Canary, Metric};
-use crate::crd::metric_template::MetricTemplate;
+use crate::crd::metric_template::{MetricServer, MetricTemplate};
 use crate::metrics::plan::Planner;
+use crate::metrics::store::Store;
 use crate::rollout::observed::{Answer, Problem};
 
 /// Name of the built-in check of the share of requests without an error.
@@ -53,6 +55,10 @@ impl From<MetricError> for Answer {
 /// Where the value of a metric comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source<'a> {
+    /// What answers.
+    pub store: Store,
+    /// The server as the template describes it; `None`: there is no template.
+    pub provider: Option<&'a MetricServer>,
     /// Address of the server.
     pub server: &'a str,
     /// The query, with its variables.
@@ -103,21 +109,25 @@ pub fn source<'a>(
         .iter()
         .find(|metric| metric.name == name)?;
     let server = server(canary, default);
-    let (server, query) = match &metric.template_ref {
+    let template = match &metric.template_ref {
         Some(reference) => {
-            let spec = &templates
-                .get(&(canary.home(), reference.name.clone()))?
-                .spec;
-            (
-                spec.provider.address.as_deref().or(server),
-                spec.query.as_str(),
-            )
+            let key = (canary.home(), reference.name.clone());
+            Some(&templates.get(&key)?.spec)
         }
-        None => (server, metric.query.as_deref()?),
+        None => None,
     };
+    let provider = template.map(|template| &template.provider);
+    let store = provider.map_or(Some(Store::Prometheus), |it| Store::named(&it.type_))?;
+    let server = server.filter(|_| store == Store::Prometheus);
+    let own = provider.and_then(|provider| provider.address.as_deref());
     Some(Source {
-        server: server?,
-        query,
+        store,
+        provider,
+        server: own.or(server).or(store.usual())?,
+        query: match template {
+            Some(template) => &template.query,
+            None => metric.query.as_deref()?,
+        },
         variables: &metric.template_variables,
         interval: interval(metric),
     })

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::analysis::{Limit, Measure, MetricPlan};
 use crate::crd::canary::{Canary, Metric, OnNoData, TemplateRef, ThresholdRange};
 use crate::crd::metric_template::MetricServer;
+use crate::metrics::store::{self, Store};
 use crate::metrics::{DURATION, SUCCESS_RATE, Templates, address_problem, interval, template};
 use crate::rollout::observed::{Problem, Severity};
 
@@ -15,19 +16,17 @@ const INVALID: &str = "MetricInvalid";
 const DEFAULT_TOLERATED: i64 = 10_000;
 
 /// Types of servers that Flagger knows and this version does not ask yet.
-const LATER: [&str; 11] = [
+const LATER: [&str; 5] = [
     "cloudwatch",
-    "datadog",
-    "dynatrace",
     "externalmetrics",
-    "graphite",
-    "influxdb",
     "keptn",
-    "newrelic",
     "splunk",
     "stackdriver",
-    "web",
 ];
+
+/// Types that are asked.
+const ASKED: &str =
+    "prometheus, datadog, dynatrace, graphite, influxdb, newrelic and web are there";
 
 fn counts_grpc(canary: &Canary) -> bool {
     let service = canary.spec.service.as_ref();
@@ -213,7 +212,9 @@ impl<'a> Planner<'a> {
         };
         let field = format!("{field}.templateRef: MetricTemplate {:?}", reference.name);
         check_provider(&field, &template.spec.provider)?;
-        if template.spec.provider.address.is_none() {
+        if template.spec.provider.address.is_none()
+            && Store::named(&template.spec.provider.type_) == Some(Store::Prometheus)
+        {
             self.need_server(&field)?;
         }
         check_query(
@@ -226,21 +227,48 @@ impl<'a> Planner<'a> {
 
 fn check_provider(field: &str, provider: &MetricServer) -> Result<(), Problem> {
     let refuse = |what: &str| Err(refusal(INVALID, format!("{field}: spec.provider.{what}")));
-    match provider.type_.as_str() {
-        "prometheus" => {}
-        later if LATER.contains(&later) => {
-            return refuse(&format!("type: {later} comes later; prometheus is there"));
-        }
-        other => return refuse(&format!("type: {other:?} is unknown; prometheus is there")),
-    }
+    let type_ = provider.type_.as_str();
+    let Some(store) = Store::named(type_) else {
+        let what = if LATER.contains(&type_) {
+            format!("type: {type_} comes later; {ASKED}")
+        } else {
+            format!("type: {type_:?} is unknown; {ASKED}")
+        };
+        return refuse(&what);
+    };
     let later = [
-        ("secretRef", provider.secret_ref.is_some()),
         ("region", provider.region.is_some()),
         ("insecureSkipVerify", provider.insecure_skip_verify),
-        ("headers", provider.headers.is_some()),
     ];
     if let Some((name, _)) = later.into_iter().find(|(_, set)| *set) {
         return refuse(&format!("{name} comes later"));
+    }
+    let needs = matches!(
+        store,
+        Store::Datadog | Store::Dynatrace | Store::InfluxDb | Store::NewRelic
+    );
+    if needs && provider.secret_ref.is_none() {
+        return refuse(&format!(
+            "secretRef is missing: {type_} answers nobody without credentials"
+        ));
+    }
+    let usual = store.usual().is_some() || store == Store::Prometheus;
+    if provider.address.is_none() && !usual {
+        return refuse(&format!("address is missing: write where {type_} is"));
+    }
+    match (provider.json_path.as_deref(), store) {
+        (Some(path), Store::Web) => {
+            if let Some(why) = store::path_problem(path) {
+                return refuse(&format!("jsonPath: {why}"));
+            }
+        }
+        (Some(_), _) => return refuse("jsonPath is for type web alone"),
+        (None, Store::Web) => {
+            return refuse(
+                "jsonPath is missing: write where the value stands, for instance {$.score}",
+            );
+        }
+        (None, _) => {}
     }
     match provider.address.as_deref().and_then(address_problem) {
         Some(why) => refuse(&format!("address: {why}")),
@@ -673,19 +701,39 @@ mod tests {
             json!({"name": "x", "templateRef": {"name": "errors"}, "thresholdRange": {"max": 1}});
         let rows = [
             (
+                json!({"type": "splunk"}),
+                "1",
+                "spec.provider.type: splunk comes later",
+            ),
+            (
                 json!({"type": "datadog"}),
                 "1",
-                "spec.provider.type: datadog comes later",
+                "spec.provider.secretRef is missing",
+            ),
+            (
+                json!({"type": "graphite"}),
+                "1",
+                "spec.provider.address is missing",
+            ),
+            (
+                json!({"type": "web", "address": "http://a.test"}),
+                "1",
+                "spec.provider.jsonPath is missing",
+            ),
+            (
+                json!({"type": "web", "address": "http://a.test", "jsonPath": "$..a"}),
+                "1",
+                "spec.provider.jsonPath: \"$..a\" is not of the form",
+            ),
+            (
+                json!({"type": "prometheus", "jsonPath": "$.a"}),
+                "1",
+                "spec.provider.jsonPath is for type web alone",
             ),
             (
                 json!({"type": "prom"}),
                 "1",
                 "spec.provider.type: \"prom\" is unknown",
-            ),
-            (
-                json!({"type": "prometheus", "secretRef": {"name": "s"}}),
-                "1",
-                "spec.provider.secretRef comes later",
             ),
             (
                 json!({"type": "prometheus", "insecureSkipVerify": true}),

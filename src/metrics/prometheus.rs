@@ -150,7 +150,7 @@ pub fn request(server: &str, query: &str, at: Moment) -> Result<Request<Bytes>, 
 }
 
 /// A text as a value of a form: everything but letters, digits and `-._~` in percent form.
-fn form_encoded(text: &str) -> String {
+pub(super) fn form_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

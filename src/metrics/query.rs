@@ -96,6 +96,14 @@ pub struct Window {
 }
 
 impl Window {
+    /// When what is asked for begins: not before the window, and an interval before its end at most.
+    #[must_use]
+    pub fn begin(self, interval: Duration) -> Moment {
+        let end = self.at.timestamp();
+        let begin = end.saturating_sub(interval).map_or(self.start, Moment::new);
+        begin.max(self.start)
+    }
+
     /// The window of a reading; `None`: it reads counters.
     #[must_use]
     pub fn of(reading: Reading) -> Option<Self> {
@@ -371,6 +379,8 @@ mod tests {
 
     fn rendered(query: &str, window: Window) -> String {
         let source = Source {
+            store: crate::metrics::store::Store::Prometheus,
+            provider: None,
             server: "http://prometheus",
             query,
             variables: &BTreeMap::new(),

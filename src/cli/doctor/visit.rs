@@ -26,6 +26,7 @@ use crate::http_client::Http;
 use crate::metrics;
 use crate::metrics::prometheus::{self, Question};
 use crate::metrics::query::{self, Counts, Window};
+use crate::metrics::store::Store;
 use crate::objects::{Kind, ObjectKey, mark};
 use crate::rollout::observed::TrafficKind;
 
@@ -293,6 +294,12 @@ impl Visit<'_> {
         let Some(source) = source else {
             return Measured::Refused("it has no source".to_owned());
         };
+        if source.store != Store::Prometheus
+            || source.provider.is_some_and(|it| it.secret_ref.is_some())
+        {
+            let why = "it is asked with credentials, which Serin alone reads";
+            return Measured::Unasked(why.to_owned());
+        }
         let start = now
             .timestamp()
             .saturating_sub(source.interval)
