@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::crd::alert::{Alert, Severity, Version};
 use crate::crd::alert_provider::{AlertProviderSpec, AlertType, TeamsFormat};
+use crate::crd::bound::Keys;
 use crate::crd::canary::Canary;
 
 /// Why nothing can be sent. None of these names an address: addresses are secrets.
@@ -51,10 +52,7 @@ impl Address {
     /// # Errors
     ///
     /// If there is none, or none that may be used.
-    pub fn new(
-        provider: &AlertProviderSpec,
-        secret: Option<&dyn Fn(&str) -> Option<String>>,
-    ) -> Result<Self, AlertError> {
+    pub fn new(provider: &AlertProviderSpec, secret: Option<Keys<'_>>) -> Result<Self, AlertError> {
         if provider.proxy.is_some() {
             return Err(AlertError::Proxy);
         }

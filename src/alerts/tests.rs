@@ -220,11 +220,7 @@ fn an_address_comes_from_the_spec_or_with_its_token_from_the_secret() {
             .as_ref()
             .map(|it| it.url.to_string())
             .map_err(|it| *it);
-        assert_eq!(
-            found.as_deref(),
-            expected.as_ref().map(|it| *it).map_err(|it| it),
-            "{spec}"
-        );
+        assert_eq!(found.as_deref(), expected.as_ref().map(|it| *it), "{spec}");
     }
 }
 

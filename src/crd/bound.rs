@@ -2,6 +2,9 @@
 
 use http::Uri;
 
+/// What a Secret says under a key.
+pub type Keys<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// The key of a Secret that says where it may be sent.
 pub const ADDRESS: &str = "address";
 
@@ -10,7 +13,7 @@ pub const ADDRESS: &str = "address";
 /// # Errors
 ///
 /// In words, if it says none, or another.
-pub fn may_go(url: &str, secret: &dyn Fn(&str) -> Option<String>) -> Result<(), &'static str> {
+pub fn may_go(url: &str, secret: Keys<'_>) -> Result<(), &'static str> {
     let address = secret(ADDRESS);
     let address =
         address.ok_or("its Secret has no key address, which says where to it may be sent")?;

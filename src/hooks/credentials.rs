@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Request, header};
 use jiff::Timestamp;
 use ring::hmac;
 
-use crate::crd::bound;
+use crate::crd::bound::{self, Keys};
 
 /// The header of the signature: `t=SECONDS,v1=HEX`, an HMAC-SHA256 over `SECONDS.BODY`.
 const SIGNATURE: HeaderName = HeaderName::from_static("serin-signature");
@@ -38,10 +38,7 @@ impl Credentials {
     /// # Errors
     ///
     /// If the Secret is for somewhere else, or of no use.
-    pub fn new(
-        url: &str,
-        secret: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, CredentialError> {
+    pub fn new(url: &str, secret: Keys<'_>) -> Result<Self, CredentialError> {
         bound::may_go(url, secret).map_err(CredentialError::Unbound)?;
         let value = match (secret("token"), secret("username")) {
             (Some(token), _) => Some(format!("Bearer {}", token.trim())),

@@ -697,43 +697,11 @@ mod tests {
 
     #[test]
     fn templates_of_another_kind_are_refused() {
-        let metric =
-            json!({"name": "x", "templateRef": {"name": "errors"}, "thresholdRange": {"max": 1}});
         let rows = [
             (
                 json!({"type": "splunk"}),
                 "1",
                 "spec.provider.type: splunk comes later",
-            ),
-            (
-                json!({"type": "datadog"}),
-                "1",
-                "spec.provider.secretRef is missing",
-            ),
-            (
-                json!({"type": "graphite"}),
-                "1",
-                "spec.provider.address is missing",
-            ),
-            (
-                json!({"type": "web", "address": "http://a.test"}),
-                "1",
-                "spec.provider.jsonPath is missing",
-            ),
-            (
-                json!({"type": "web", "address": "http://a.test", "jsonPath": "$..a"}),
-                "1",
-                "spec.provider.jsonPath: \"$..a\" is not of the form",
-            ),
-            (
-                json!({"type": "prometheus", "jsonPath": "$.a"}),
-                "1",
-                "spec.provider.jsonPath is for type web alone",
-            ),
-            (
-                json!({"type": "prom"}),
-                "1",
-                "spec.provider.type: \"prom\" is unknown",
             ),
             (
                 json!({"type": "prometheus", "insecureSkipVerify": true}),
@@ -757,14 +725,53 @@ mod tests {
             ),
         ];
         for (provider, query, expected) in rows {
-            let message = problem(&metric, &templates(&provider, query)).message;
-            let expected = format!(
-                "spec.analysis.metrics[0].templateRef: MetricTemplate \"errors\": {expected}"
-            );
-            assert!(
-                message.starts_with(&expected),
-                "{message} does not begin with {expected}"
-            );
+            refuses(&provider, query, expected);
+        }
+    }
+
+    /// A metric of the template with this server and query is refused with these words.
+    fn refuses(provider: &serde_json::Value, query: &str, expected: &str) {
+        let metric =
+            json!({"name": "x", "templateRef": {"name": "errors"}, "thresholdRange": {"max": 1}});
+        let message = problem(&metric, &templates(provider, query)).message;
+        let expected =
+            format!("spec.analysis.metrics[0].templateRef: MetricTemplate \"errors\": {expected}");
+        assert!(
+            message.starts_with(&expected),
+            "{message} does not begin with {expected}"
+        );
+    }
+
+    #[test]
+    fn a_store_needs_what_it_cannot_be_asked_without() {
+        let rows = [
+            (
+                json!({"type": "datadog"}),
+                "spec.provider.secretRef is missing",
+            ),
+            (
+                json!({"type": "graphite"}),
+                "spec.provider.address is missing",
+            ),
+            (
+                json!({"type": "web", "address": "http://a.test"}),
+                "spec.provider.jsonPath is missing",
+            ),
+            (
+                json!({"type": "web", "address": "http://a.test", "jsonPath": "$..a"}),
+                "spec.provider.jsonPath: \"$..a\" is not of the form",
+            ),
+            (
+                json!({"type": "prometheus", "jsonPath": "$.a"}),
+                "spec.provider.jsonPath is for type web alone",
+            ),
+            (
+                json!({"type": "prom"}),
+                "spec.provider.type: \"prom\" is unknown",
+            ),
+        ];
+        for (provider, expected) in rows {
+            refuses(&provider, "1", expected);
         }
     }
 

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 
-use crate::crd::bound;
+use crate::crd::bound::{self, Keys};
 use crate::crd::metric_template::MetricServer;
 use crate::crd::moment::Moment;
 use crate::metrics::{MetricError, address_problem, prometheus};
@@ -81,7 +81,7 @@ pub struct Question<'a> {
     /// End of the window.
     pub to: Moment,
     /// The keys of the template's Secret, if it names one.
-    pub secret: Option<&'a dyn Fn(&str) -> Option<String>>,
+    pub secret: Option<Keys<'a>>,
 }
 
 impl Question<'_> {
