@@ -402,7 +402,8 @@ fn names(route: &Value, service: &str) -> bool {
     match route {
         Value::Object(members) => {
             let is = |field: &str| members.get(field).and_then(Value::as_str) == Some(service);
-            is("name") || is("host") || members.values().any(|value| names(value, service))
+            let fields = ["name", "host", "service", "serviceName"];
+            fields.into_iter().any(is) || members.values().any(|value| names(value, service))
         }
         Value::Array(items) => items.iter().any(|value| names(value, service)),
         _ => false,

@@ -284,7 +284,7 @@ fn key_of(object: &DynamicObject) -> ObjectKey {
     let kind = object
         .types
         .as_ref()
-        .and_then(|types| Kind::named(&types.kind))
+        .and_then(|types| Kind::named(&types.api_version, &types.kind))
         .unwrap_or(Kind::Deployment);
     let metadata = &object.metadata;
     ObjectKey::new(

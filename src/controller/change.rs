@@ -63,16 +63,58 @@ fn concerns(canary: &Canary, key: &ObjectKey, owner: Option<&str>) -> bool {
             owner.is_some_and(|owner| services.iter().any(|service| service == owner))
         }
         Kind::HorizontalPodAutoscaler => true,
-        kind if kind.is_route() => names_route(canary, &key.name),
+        kind if kind.is_route() => names_route(canary, key),
         _ => false,
     }
 }
 
-/// The route that Serin makes, one of the user's, or an Ingress and the one beside it.
-fn names_route(canary: &Canary, name: &str) -> bool {
+/// The route that Serin makes, one of the user's, one and the one beside it, or an Upstream of Gloo for a Service.
+fn names_route(canary: &Canary, key: &ObjectKey) -> bool {
     let mut routes = canary.spec.route_refs.iter();
+    let (name, service) = (key.name.as_str(), canary.service_name());
     let ingress = canary.spec.ingress_ref.as_ref();
-    name == canary.service_name()
+    let route = canary.spec.route_ref.as_ref();
+    let of_service = format!("{}-{service}-", key.namespace);
+    name == service
         || routes.any(|route| route.name == name)
         || ingress.is_some_and(|it| name.strip_suffix("-canary").unwrap_or(name) == it.name)
+        || route.is_some_and(|it| it.name == name)
+        || canary.route_copy_name().is_some_and(|copy| copy == name)
+        || key.kind == Kind::Upstream && name.starts_with(&of_service)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_route_concerns_the_canary_that_names_it_or_has_it_made() {
+        let canary: Canary = serde_json::from_value(json!({
+            "apiVersion": "serin.dev/v1beta1", "kind": "Canary", "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {
+                "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                "service": {"port": 80, "name": "pages"}, "routeRef": {"name": "outer"},
+                "ingressRef": {"name": "door"}, "routeRefs": [{"apiVersion": "a/v1", "kind": "A", "name": "mine"}],
+            },
+        }))
+        .expect("a Canary");
+        let rows = [
+            (Kind::HttpRoute, "pages", true),
+            (Kind::HttpRoute, "mine", true),
+            (Kind::Ingress, "door", true),
+            (Kind::Ingress, "door-canary", true),
+            (Kind::ApisixRoute, "outer", true),
+            (Kind::ApisixRoute, "outer-pages-canary", true),
+            (Kind::ApisixRoute, "outer-canary", false),
+            (Kind::Upstream, "shop-pages-canaryupstream-80", true),
+            (Kind::Upstream, "shop-other-80", false),
+            (Kind::RouteTable, "shop-pages-canaryupstream-80", false),
+        ];
+        for (kind, name, expected) in rows {
+            let key = ObjectKey::new(kind, "shop", name);
+            assert_eq!(concerns(&canary, &key, None), expected, "{key}");
+        }
+    }
 }

@@ -177,10 +177,13 @@ fn route_names(canary: &Canary) -> Vec<String> {
         .iter()
         .map(|route| route.name.clone())
         .collect();
-    if named.is_empty() {
-        vec![canary.service_name().to_owned()]
-    } else {
-        named
+    if !named.is_empty() {
+        return named;
+    }
+    let route = canary.spec.route_ref.as_ref().map(|it| it.name.clone());
+    match route.into_iter().zip(canary.route_copy_name()).next() {
+        Some((first, second)) => vec![first, second],
+        None => vec![canary.service_name().to_owned()],
     }
 }
 
@@ -209,11 +212,20 @@ impl View {
     ) -> Subject<'a> {
         let status = canary.status.as_ref();
         let candidate = status.and_then(|status| status.candidate.as_ref());
-        let pods = |service: &str| self.seen.endpoints(service).into_keys().collect();
+        let arm = |workload: String, service: String, endpoints: BTreeMap<String, String>| {
+            let (pods, addresses) = endpoints.into_iter().unzip();
+            ArmNames {
+                workload,
+                service,
+                pods,
+                addresses,
+            }
+        };
         let (stable, under_test) = (
             canary.service_name().to_owned(),
             canary.canary_service_name(),
         );
+        let (serving, tried) = (self.seen.endpoints(&stable), self.canary_pods(&under_test));
         Subject {
             namespace: home,
             name,
@@ -230,16 +242,8 @@ impl View {
             routes: &self.routes,
             provider: canary.spec.provider.as_deref().unwrap_or_default(),
             gateway_controller: self.gateway.as_deref(),
-            stable: ArmNames {
-                workload: canary.target_name().to_owned(),
-                pods: pods(&stable),
-                service: stable,
-            },
-            canary: ArmNames {
-                workload: canary.canary_name(),
-                pods: self.canary_pods(&under_test),
-                service: under_test,
-            },
+            stable: arm(canary.target_name().to_owned(), stable, serving),
+            canary: arm(canary.canary_name(), under_test, tried),
             revision: candidate.map_or("", |candidate| &candidate.revision),
             step: status
                 .and_then(|status| status.step.as_ref())
@@ -248,17 +252,13 @@ impl View {
         }
     }
 
-    /// The canary's Pods: those behind its Service while a canary runs, else those that exist; none while it points at stable.
-    fn canary_pods(&self, service: &str) -> Vec<String> {
+    /// The canary's Pods, with their addresses: those behind its Service that exist; none while it points at stable.
+    fn canary_pods(&self, service: &str) -> BTreeMap<String, String> {
         if self.observed.canary.is_none() {
-            return Vec::new();
+            return BTreeMap::new();
         }
-        let behind: Vec<String> = self
-            .seen
-            .endpoints(service)
-            .into_keys()
-            .filter(|name| self.seen.pods.contains_key(name))
-            .collect();
+        let mut behind = self.seen.endpoints(service);
+        behind.retain(|name, _| self.seen.pods.contains_key(name));
         behind
     }
 }

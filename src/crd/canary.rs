@@ -40,8 +40,8 @@ pub struct CanarySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub revision: Option<String>,
-    /// What routes the traffic; the controller's default if not set. `gatewayapi:v1`, `kubernetes` (blue/green by the selector of
-    /// the Service) and `none` (workers without a Service) are there, the others come later.
+    /// What routes the traffic; the controller's default if not set. `kubernetes` is blue/green by the selector of the Service,
+    /// `none` is for workers without one. `gatewayapi:v1beta1` and `knative` come later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub provider: Option<String>,
@@ -62,10 +62,10 @@ pub struct CanarySpec {
     /// The Ingress of the apex, for the providers `nginx` and `skipper`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress_ref: Option<ObjectRef>,
-    /// The APISIX route. Its provider comes later; set, it is refused.
+    /// The ApisixRoute whose requests are shared, for the provider `apisix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route_ref: Option<ObjectRef>,
-    /// The Gloo upstream. Its provider comes later; set, it is refused.
+    /// The Upstream of Gloo whose settings both versions get. They come later; set, it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream_ref: Option<ObjectRef>,
     /// Steps, checks and limits.

@@ -5,20 +5,29 @@ use kube::ResourceExt;
 use crate::crd::canary::Canary;
 
 /// Providers that this version can route with.
-pub const PROVIDERS: [&str; 9] = [
+pub const PROVIDERS: [&str; 15] = [
+    "apisix",
     "contour",
     "gatewayapi:v1",
+    "gloo",
     "istio",
     "kubernetes",
+    "kuma",
     "linkerd",
     "nginx",
     "none",
     "skipper",
+    "smi:v1alpha1",
+    "smi:v1alpha2",
+    "smi:v1alpha3",
     "traefik",
 ];
 
 /// Providers that split the traffic of the Ingress that `spec.ingressRef` names.
 pub const BY_INGRESS: [&str; 2] = ["nginx", "skipper"];
+
+/// The provider that splits the traffic of the ApisixRoute that `spec.routeRef` names.
+pub const BY_ROUTE: &str = "apisix";
 
 impl Canary {
     /// Its namespace.
@@ -60,6 +69,13 @@ impl Canary {
     #[must_use]
     pub fn canary_service_name(&self) -> String {
         format!("{}-canary", self.service_name())
+    }
+
+    /// Name of the second ApisixRoute, beside that of `spec.routeRef`.
+    #[must_use]
+    pub fn route_copy_name(&self) -> Option<String> {
+        let first = &self.spec.route_ref.as_ref()?.name;
+        Some(format!("{first}-{}", self.canary_service_name()))
     }
 
     /// The provider that the spec names, or the one of the controller's flag.

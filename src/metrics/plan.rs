@@ -62,7 +62,7 @@ impl<'a> Planner<'a> {
             server,
             provider,
             // The sidecars of Linkerd read the status of gRPC.
-            grpc: counts_grpc(canary) && provider != "linkerd",
+            grpc: counts_grpc(canary) && provider != "linkerd" && !provider.starts_with("smi:"),
         }
     }
 

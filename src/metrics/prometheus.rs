@@ -333,7 +333,7 @@ fn counters(query: &CounterQuery, series: Vec<Series>) -> Result<Vec<Counter>, M
     let mut found: BTreeMap<Key, Found> = BTreeMap::new();
     for series in series {
         let (arm, kind) = series.label("k").split_once('.').ok_or_else(unnamed)?;
-        let process = process(query.process, &series).to_owned();
+        let process = process(query.process, &series);
         let key = (process, arm == "canary", series.label("job").to_owned());
         take(found.entry(key).or_default(), kind, &series)?;
     }
@@ -356,14 +356,16 @@ fn unnamed() -> MetricError {
 }
 
 /// The process that a series counts for.
-fn process(process: Process, series: &Series) -> &str {
+fn process(process: Process, series: &Series) -> String {
     match process {
-        Process::Proxy => series.label("instance"),
+        Process::Proxy => series.label("instance").to_owned(),
+        Process::ProxyOfPod => format!("{} {}", series.label("instance"), series.label("node")),
         Process::Pod => ["pod", "kubernetes_pod_name", "instance"]
             .into_iter()
             .map(|label| series.label(label))
             .find(|name| !name.is_empty())
-            .unwrap_or_default(),
+            .unwrap_or_default()
+            .to_owned(),
     }
 }
 
@@ -645,6 +647,19 @@ mod tests {
             matches!(several, Err(MetricError::Rejected(_))),
             "{several:?}"
         );
+    }
+
+    #[test]
+    fn a_proxy_that_counts_by_address_is_a_process_for_each() {
+        let batch = batch(Process::ProxyOfPod, None, 1);
+        let answers = parse(&golden!("pods_of_a_proxy"), &batch).expect("an answer");
+        let at = 1_764_071_995.25;
+        let expected = vec![
+            counter("10.42.0.7:9091 10.1.0.6", false, (400.0, 0.0), at),
+            counter("10.42.0.7:9091 10.1.0.7", false, (600.0, 1.0), at),
+            counter("10.42.0.7:9091 10.1.0.8", true, (120.0, 2.0), at),
+        ];
+        assert_eq!(answers[&0], Ok(expected));
     }
 
     #[test]

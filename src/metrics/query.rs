@@ -21,6 +21,8 @@ pub struct ArmNames {
     pub service: String,
     /// Its Pods, as the EndpointSlices name them.
     pub pods: Vec<String>,
+    /// Their addresses.
+    pub addresses: Vec<String>,
 }
 
 /// What is measured: the two arms of one Canary, as they are now.
@@ -290,6 +292,7 @@ mod tests {
             workload: workload.to_owned(),
             service: service.to_owned(),
             pods: pods.iter().map(|&pod| pod.to_owned()).collect(),
+            ..ArmNames::default()
         };
         Subject {
             namespace: "shop",

@@ -41,8 +41,21 @@ impl Counted {
         };
         match (subject.provider, subject.gateway_controller) {
             (_, Some(TRAEFIK)) => proxy("Traefik", &TRAEFIK_SERIES, gateway_selectors),
+            ("apisix", _) => Self {
+                by: Some("APISIX"),
+                series: &APISIX_SERIES,
+                process: Process::ProxyOfPod,
+                select: apisix_selectors,
+            },
             ("contour", _) => proxy("Contour's Envoy", &ENVOY_SERIES, contour_selectors),
-            ("linkerd", _) => Self {
+            ("gloo", _) => proxy("Gloo's Envoy", &ENVOY_SERIES, gloo_selectors),
+            ("kuma", _) => Self {
+                by: Some("the sidecar"),
+                series: &KUMA_SERIES,
+                process: Process::Pod,
+                select: kuma_selectors,
+            },
+            ("linkerd" | "smi:v1alpha1" | "smi:v1alpha2" | "smi:v1alpha3", _) => Self {
                 by: Some("the sidecar"),
                 series: &LINKERD_SERIES,
                 process: Process::Pod,
@@ -74,6 +87,8 @@ pub(super) enum Process {
     Pod,
     /// A proxy counts for both arms, by label.
     Proxy,
+    /// A proxy counts for each Pod, by its address in the label `node`.
+    ProxyOfPod,
 }
 
 /// The series of one kind of process (PROVIDERS 2.2).
@@ -81,6 +96,8 @@ pub(super) struct Series {
     requests: &'static str,
     errors: &'static str,
     buckets: &'static str,
+    /// Matcher of the buckets that are of whole requests; empty: all are.
+    durations: &'static str,
     /// Labels that name the process, and the job that scraped it.
     by: &'static str,
     /// The unit of the buckets, in milliseconds.
@@ -91,6 +108,7 @@ const TRAEFIK_SERIES: Series = Series {
     requests: "traefik_service_requests_total",
     errors: r#"code=~"5..""#,
     buckets: "traefik_service_request_duration_seconds_bucket",
+    durations: "",
     by: "job,instance",
     unit_ms: SECOND,
 };
@@ -99,6 +117,7 @@ const APP_SERIES: Series = Series {
     requests: "http_request_duration_seconds_count",
     errors: r#"status=~"5.*""#,
     buckets: "http_request_duration_seconds_bucket",
+    durations: "",
     by: "job,pod,kubernetes_pod_name",
     unit_ms: SECOND,
 };
@@ -108,6 +127,7 @@ const ISTIO_SERIES: Series = Series {
     requests: "istio_requests_total",
     errors: r#"response_code=~"5.*""#,
     buckets: "istio_request_duration_milliseconds_bucket",
+    durations: "",
     by: "job,pod,kubernetes_pod_name,instance",
     unit_ms: 1.0,
 };
@@ -117,6 +137,7 @@ const LINKERD_SERIES: Series = Series {
     requests: "response_total",
     errors: r#"classification="failure""#,
     buckets: "response_latency_ms_bucket",
+    durations: "",
     by: "job,pod,kubernetes_pod_name,instance",
     unit_ms: 1.0,
 };
@@ -125,6 +146,7 @@ const NGINX_SERIES: Series = Series {
     requests: "nginx_ingress_controller_requests",
     errors: r#"status=~"5.*""#,
     buckets: "nginx_ingress_controller_response_duration_seconds_bucket",
+    durations: "",
     by: "job,instance",
     unit_ms: SECOND,
 };
@@ -133,7 +155,24 @@ const ENVOY_SERIES: Series = Series {
     requests: "envoy_cluster_upstream_rq",
     errors: r#"envoy_response_code=~"5.*""#,
     buckets: "envoy_cluster_upstream_rq_time_bucket",
+    durations: "",
     by: "job,instance",
+    unit_ms: 1.0,
+};
+
+/// Of a sidecar: a Pod's own, and so one arm's.
+const KUMA_SERIES: Series = Series {
+    by: "job,pod,kubernetes_pod_name,instance",
+    ..ENVOY_SERIES
+};
+
+/// A Pod's address may have been another's before, and its counts go when it does, so each is a process of its own.
+const APISIX_SERIES: Series = Series {
+    requests: "apisix_http_status",
+    errors: r#"code=~"5..""#,
+    buckets: "apisix_http_latency_bucket",
+    durations: r#"type="request""#,
+    by: "job,instance,node",
     unit_ms: 1.0,
 };
 
@@ -141,6 +180,7 @@ const SKIPPER_SERIES: Series = Series {
     requests: "skipper_response_duration_seconds_count",
     errors: r#"code=~"5..""#,
     buckets: "skipper_serve_route_duration_seconds_bucket",
+    durations: "",
     by: "job,instance",
     unit_ms: SECOND,
 };
@@ -159,13 +199,15 @@ impl Series {
     ) -> std::vec::IntoIter<(&'static str, String)> {
         let by = self.by;
         let kinds = if buckets {
-            let infinite = r#"le="+Inf""#;
+            let infinite = [self.durations, r#"le="+Inf""#];
+            let infinite: Vec<_> = infinite.into_iter().filter(|it| !it.is_empty()).collect();
+            let buckets = either(self.buckets, selectors, self.durations);
             vec![
+                ("le", format!("sum by ({by},le) ({buckets})")),
                 (
-                    "le",
-                    format!("sum by ({by},le) ({})", either(self.buckets, selectors, "")),
+                    "at",
+                    newest(by, self.buckets, selectors, &infinite.join(",")),
                 ),
-                ("at", newest(by, self.buckets, selectors, infinite)),
             ]
         } else {
             vec![
@@ -328,6 +370,49 @@ fn skipper_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
     vec![format!("route=~{}", string(&pattern))]
 }
 
+/// Envoy's name of an Upstream: Serin's own, or the one that Gloo's discovery makes of a Service, in whatever namespace.
+fn gloo_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let Subject {
+        namespace, port, ..
+    } = subject;
+    let service = &subject.stable.service;
+    let name = if arm.service == subject.canary.service {
+        "canary"
+    } else {
+        "stable"
+    };
+    let own = string(&format!(
+        "{namespace}-{service}-{name}upstream-{port}_{namespace}"
+    ));
+    let found = quoted(&format!("{namespace}-{}-{port}_", arm.service));
+    vec![
+        format!("envoy_cluster_name={own}"),
+        format!("envoy_cluster_name=~{}", string(&format!("{found}[^_]+"))),
+    ]
+}
+
+/// Kuma's name of the Service that a sidecar belongs to.
+fn kuma_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    let Subject {
+        namespace, port, ..
+    } = subject;
+    let service = string(&format!("{}_{namespace}_svc_{port}", arm.service));
+    ["service", "exported_service"]
+        .map(|label| format!("{label}={service}"))
+        .into()
+}
+
+/// The routes by name, which both arms share, and the Pods by address. Without one a selector would find other people's series.
+fn apisix_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
+    if arm.addresses.is_empty() {
+        return Vec::new();
+    }
+    let namespace = quoted(subject.namespace);
+    let routes = string(&format!("{namespace}_({})_.+", one_of(subject.routes)));
+    let nodes = string(&one_of(&arm.addresses));
+    vec![format!("route=~{routes},node=~{nodes}")]
+}
+
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
@@ -339,12 +424,22 @@ mod tests {
             workload: workload.to_owned(),
             service: service.to_owned(),
             pods: vec![format!("{workload}-a-1")],
+            addresses: vec![
+                if workload == "podinfo" {
+                    "10.1.0.7"
+                } else {
+                    "10.1.0.8"
+                }
+                .to_owned(),
+            ],
         };
+        let routes = ["web".to_owned(), "web-pod-info-canary".to_owned()];
         let subject = Subject {
             namespace: "shop",
             provider,
             port: 80,
             ingress: "web.v2",
+            routes: &routes,
             stable: arm("podinfo", "pod-info"),
             canary: arm("podinfo-canary", "pod-info-canary"),
             ..Subject::default()
@@ -408,6 +503,58 @@ mod tests {
             skipper_response_duration_seconds_count skipper_serve_route_duration_seconds_bucket
             route=~"kube(ew)?_shop__web_v2_canary__.*__pod_info_canary(_[0-9]+)?"
             route=~"kube(ew)?_shop__web_v2_canary__.*__pod_info(_[0-9]+)?"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn gloo_knows_upstreams() {
+        check(
+            "gloo",
+            &expect![[r#"
+            envoy_cluster_upstream_rq envoy_cluster_upstream_rq_time_bucket
+            envoy_cluster_name="shop-pod-info-canaryupstream-80_shop"
+            envoy_cluster_name=~"shop-pod-info-canary-80_[^_]+"
+            envoy_cluster_name="shop-pod-info-stableupstream-80_shop"
+            envoy_cluster_name=~"shop-pod-info-80_[^_]+"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn kuma_knows_the_service_of_a_sidecar() {
+        check(
+            "kuma",
+            &expect![[r#"
+            envoy_cluster_upstream_rq envoy_cluster_upstream_rq_time_bucket
+            service="pod-info-canary_shop_svc_80"
+            exported_service="pod-info-canary_shop_svc_80"
+            service="pod-info_shop_svc_80"
+            exported_service="pod-info_shop_svc_80"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn apisix_knows_pods_by_their_addresses() {
+        check(
+            "apisix",
+            &expect![[r#"
+            apisix_http_status apisix_http_latency_bucket
+            route=~"shop_(web|web-pod-info-canary)_.+",node=~"10\\.1\\.0\\.8"
+            route=~"shop_(web|web-pod-info-canary)_.+",node=~"10\\.1\\.0\\.7"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_traffic_split_is_counted_by_linkerd() {
+        check(
+            "smi:v1alpha2",
+            &expect![[r#"
+            response_total response_latency_ms_bucket
+            direction="inbound",namespace="shop",deployment="podinfo-canary"
+            direction="inbound",namespace="shop",deployment="podinfo"
         "#]],
         );
     }

@@ -10,14 +10,14 @@ use crate::router::acceptance::fulfilled;
 use crate::router::form::{CONTOUR, Form, elements};
 use crate::router::owned::{Maker, set_within};
 use crate::router::pair::Arms;
-use crate::router::weighted::Weighted;
+use crate::router::weighted::{Own, Weighted};
 use crate::router::{spoken, unused};
 
 /// The router of provider `contour`. Contour says what it has taken up.
 pub(super) const ROUTER: Weighted = Weighted {
     settle_seconds: 5,
     forms: &CONTOUR,
-    maker: &HttpProxies,
+    own: Own::Made(&HttpProxies),
 };
 
 /// What the HTTPProxy with the virtual host says.

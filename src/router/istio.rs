@@ -11,14 +11,14 @@ use crate::rollout::observed::{Acceptance, Problem, Weight};
 use crate::router::form::{Form, ISTIO, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
-use crate::router::weighted::Weighted;
+use crate::router::weighted::{Own, Weighted};
 use crate::router::{refusal, unused, warning};
 
 /// The router of provider `istio`.
 pub(super) const ROUTER: Weighted = Weighted {
     settle_seconds: SETTLE_UNSEEN,
     forms: &ISTIO,
-    maker: &VirtualServices,
+    own: Own::Made(&VirtualServices),
 };
 
 /// The gateway that stands for all sidecars.

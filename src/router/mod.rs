@@ -1,18 +1,24 @@
 //! Routes: between the core's words and the traffic objects of meshes and gateways.
 
 mod acceptance;
+mod apisix;
+mod beside;
+mod companion;
 mod contour;
 mod form;
 mod gateway_api;
+mod gloo;
 mod ingress;
 mod istio;
 pub mod kubernetes;
+mod kuma;
 mod nginx;
 pub mod none;
 mod owned;
 mod pair;
 mod patched;
 mod skipper;
+mod smi;
 #[cfg(test)]
 mod tests;
 mod traefik;
@@ -30,10 +36,20 @@ use crate::rollout::observed::{Abilities, Acceptance, Problem, Routes, Severity,
 pub const RETIRED: [&str; 2] = ["appmesh", "osm"];
 
 /// Providers that come in a later version, to tell them from misspelt ones.
-const LATER: [&str; 5] = ["smi", "gloo", "kuma", "apisix", "knative"];
+const LATER: [&str; 1] = ["knative"];
 
 /// Providers that were tried against their definitions and files alone, since none of the real ones can be run by our tests.
-pub const UNTRIED: [&str; 3] = ["istio", "linkerd", "skipper"];
+pub const UNTRIED: [&str; 9] = [
+    "apisix",
+    "gloo",
+    "istio",
+    "kuma",
+    "linkerd",
+    "skipper",
+    "smi:v1alpha1",
+    "smi:v1alpha2",
+    "smi:v1alpha3",
+];
 
 /// Field managers of our own, none of which is an editor of a route.
 const OURS: [&str; 2] = ["serin", "serin-capacity"];
@@ -81,14 +97,20 @@ pub trait Router: Send + Sync {
 #[must_use]
 pub fn for_provider(provider: &str) -> Option<Box<dyn Router>> {
     match provider {
+        "apisix" => Some(Box::new(apisix::ROUTER)),
         "contour" => Some(Box::new(contour::ROUTER)),
         "gatewayapi" | "gatewayapi:v1" => Some(Box::new(gateway_api::ROUTER)),
+        "gloo" => Some(Box::new(gloo::ROUTER)),
         "istio" => Some(Box::new(istio::ROUTER)),
         "kubernetes" => Some(Box::new(kubernetes::Kubernetes::default())),
+        "kuma" => Some(Box::new(kuma::ROUTER)),
         "linkerd" => Some(Box::new(gateway_api::LINKERD)),
         "nginx" => Some(Box::new(nginx::ROUTER)),
         "none" => Some(Box::new(none::Workers)),
         "skipper" => Some(Box::new(skipper::ROUTER)),
+        "smi:v1alpha1" => Some(Box::new(smi::V1ALPHA1)),
+        "smi:v1alpha2" => Some(Box::new(smi::V1ALPHA2)),
+        "smi:v1alpha3" => Some(Box::new(smi::V1ALPHA3)),
         "traefik" => Some(Box::new(traefik::ROUTER)),
         _ => None,
     }
@@ -141,6 +163,7 @@ fn accepted(key: &ObjectKey, route: &DynamicObject, seen: &Seen) -> Acceptance {
             gateway_api::acceptance::of_route(key, route, seen)
         }
         Kind::HttpProxy => contour::acceptance(key, route),
+        Kind::RouteTable | Kind::GlooVirtualService => gloo::acceptance(key, route),
         _ => Acceptance::Accepted,
     }
 }
@@ -151,9 +174,13 @@ fn missing(kind: Kind, seen: &Seen) -> Option<String> {
         return None;
     }
     let from = match kind.group() {
+        "apisix.apache.org" => "APISIX's definitions",
         "gateway.networking.k8s.io" => "the Gateway API",
+        "gateway.solo.io" | "gloo.solo.io" => "Gloo's definitions",
+        "kuma.io" => "Kuma's definitions",
         "networking.istio.io" => "Istio's definitions",
         "projectcontour.io" => "Contour's definitions",
+        "split.smi-spec.io" => "a mesh that takes the Service Mesh Interface in this version",
         "traefik.io" => "Traefik's definitions",
         _ => "its definition",
     };

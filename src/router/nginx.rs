@@ -5,11 +5,13 @@ use serde_json::Value;
 use crate::crd::canary::Canary;
 use crate::objects::{Labels, Seen};
 use crate::rollout::observed::{Problem, Weight};
-use crate::router::ingress::{Arms, Ingresses, Splitter, leading_to};
+use crate::router::beside::Arms;
+use crate::router::ingress::{self, Ingresses, Splitter, leading_to};
+use crate::router::weighted::Weighted;
 use crate::router::{refusal, warning};
 
 /// The router of provider `nginx`.
-pub(super) const ROUTER: Ingresses = Ingresses(&Nginx);
+pub(super) const ROUTER: Weighted = ingress::router(&Ingresses(&Nginx));
 
 const CANARY: &str = "nginx.ingress.kubernetes.io/canary";
 const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";

@@ -5,8 +5,9 @@ use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use crate::crd::canary::Canary;
-use crate::objects::{Change, Kind, Live, ObjectKey, Seen, mark};
+use crate::objects::{Change, Kind, Labels, Live, ObjectKey, Seen, mark};
 use crate::rollout::observed::{Acceptance, Problem, Routes, Split, Weight};
+use crate::router::companion::{self, Companion};
 use crate::router::{RouterError, editor, missing, refusal, spoken};
 
 /// Annotation of a route that outlived its Canary: whose it is since. The label `serin.dev/canary-uid` cannot change, or Serin
@@ -41,6 +42,14 @@ pub(super) trait Maker: Send + Sync {
     fn acceptance(&self, canary: &Canary, route: &DynamicObject, seen: &Seen) -> Acceptance;
     /// The fields without the canary, for a route that may be all that answers its hosts; `None`: nobody misses it.
     fn release(&self, canary: &Canary, spec: Value) -> Option<Value>;
+    /// Labels that the route needs for its controllers.
+    fn labels(&self, _: &Canary) -> Labels {
+        Labels::new()
+    }
+    /// Objects that the route needs beside it.
+    fn companions(&self, _: &Canary) -> Vec<Companion> {
+        Vec::new()
+    }
 }
 
 /// The route of this Canary.
@@ -48,17 +57,29 @@ pub(super) fn key(maker: &dyn Maker, canary: &Canary) -> ObjectKey {
     ObjectKey::new(maker.kind(), &canary.home(), canary.service_name())
 }
 
+/// The route and its companions.
+pub(super) fn keys(maker: &dyn Maker, canary: &Canary) -> Vec<ObjectKey> {
+    let companions = maker.companions(canary).into_iter();
+    let companions = companions.map(|companion| companion.key);
+    std::iter::once(key(maker, canary))
+        .chain(companions)
+        .collect()
+}
+
 /// What keeps Serin from making the route, or from writing to it.
 pub(super) fn problems(maker: &dyn Maker, canary: &Canary, seen: &Seen) -> Vec<Problem> {
     let mut problems = maker.problems(canary);
-    if let Some(missing) = missing(maker.kind(), seen) {
+    let keys = keys(maker, canary);
+    if let Some(missing) = keys.iter().find_map(|key| missing(key.kind, seen)) {
         let message = format!("{missing}, or choose another spec.provider");
         problems.insert(0, refusal("ProviderUnavailable", message));
     }
-    if let Some(route) = seen.routes.get(&key(maker, canary)) {
-        problems.extend(conflict(maker, canary, route));
-    }
+    problems.extend(keys.iter().filter_map(|key| taken(canary, key, seen)));
     problems
+}
+
+fn taken(canary: &Canary, key: &ObjectKey, seen: &Seen) -> Option<Problem> {
+    conflict(canary, key, seen.routes.get(key)?)
 }
 
 /// The split that the live route says; `None`: it does not exist, or nobody's Canary left it behind.
@@ -70,15 +91,17 @@ pub(super) fn observe(
     let Some(route) = seen.routes.get(&key(maker, canary)) else {
         return Ok(None);
     };
-    if let Some(problem) = conflict(maker, canary, route) {
+    let keys = keys(maker, canary);
+    if let Some(problem) = keys.iter().find_map(|key| taken(canary, key, seen)) {
         return Err(RouterError::Refused(problem));
     }
     if ownership(canary, route) == Ownership::Released {
         return Ok(None);
     }
     let routes = read(maker, canary, route).map_err(RouterError::Refused)?;
+    let whole = companion::stand(&maker.companions(canary), canary, seen);
     Ok(Some(Split {
-        routes: routes.map(|canary| Routes { canary }),
+        routes: routes.filter(|_| whole).map(|canary| Routes { canary }),
         acceptance: maker.acceptance(canary, route, seen),
         editor: editor(route),
     }))
@@ -94,16 +117,25 @@ fn read(
     // An edit for any weight says what is wrong with the Canary's own words.
     let weight = maker.weight(canary, &standing);
     let edited = maker.edit(canary, &standing, weight.unwrap_or(Weight::ZERO), None)?;
-    Ok(weight.filter(|_| edited == standing))
+    Ok(weight.filter(|_| edited == standing && is_labelled(maker, canary, route)))
 }
 
-/// The route with this split, if it does not stand so already.
+fn is_labelled(maker: &dyn Maker, canary: &Canary, route: &DynamicObject) -> bool {
+    let standing = route.metadata.labels.as_ref();
+    let stands = |(name, value): (&String, &String)| {
+        standing.and_then(|labels| labels.get(name)) == Some(value)
+    };
+    maker.labels(canary).iter().all(stands)
+}
+
+/// The route with this split, after what it needs, if they do not stand so already.
 pub(super) fn render(
     maker: &dyn Maker,
     canary: &Canary,
     live: &Live,
     routes: Routes,
 ) -> Result<Vec<Change>, RouterError> {
+    let mut changes = companion::render(&maker.companions(canary), canary, live)?;
     let key = key(maker, canary);
     let route = live.get(&key);
     let spec = route.map_or(&Value::Null, |route| &route.data["spec"]);
@@ -111,49 +143,115 @@ pub(super) fn render(
     let spec = maker
         .edit(canary, &standing, routes.canary, route)
         .map_err(RouterError::Refused)?;
-    let Some(route) = route else {
-        return Ok(vec![apply(&key, None, &canary.identity(), &spec, None)]);
-    };
-    if let Some(problem) = conflict(maker, canary, route) {
-        return Err(RouterError::Refused(problem));
+    let is_right = |route: &DynamicObject| spec == standing && is_labelled(maker, canary, route);
+    if !stands(canary, &key, route, is_right)? {
+        changes.push(put(canary, &key, route, &spec, maker.labels(canary)));
     }
-    if ownership(canary, route) == Ownership::Ours && spec == standing {
-        return Ok(Vec::new());
-    }
-    let label = label(route).unwrap_or_default();
-    let uid = canary.identity();
-    let owner = (label != uid).then_some(uid.as_str());
-    Ok(vec![apply(&key, Some(route), label, &spec, owner)])
+    Ok(changes)
 }
 
-/// A route that nobody misses goes. One that may be the only thing that answers a host stays, without the canary, for the next
-/// Canary to take up. It answers nothing any more, and goes too, once its Service is gone, as after `helm uninstall`; that may be a
-/// moment later than the Canary's end began.
+/// Whether an object is this Canary's, and as it should be.
+///
+/// # Errors
+///
+/// If it is somebody else's.
+pub(super) fn stands(
+    canary: &Canary,
+    key: &ObjectKey,
+    object: Option<&DynamicObject>,
+    is_right: impl Fn(&DynamicObject) -> bool,
+) -> Result<bool, RouterError> {
+    let Some(object) = object else {
+        return Ok(false);
+    };
+    if let Some(problem) = conflict(canary, key, object) {
+        return Err(RouterError::Refused(problem));
+    }
+    Ok(ownership(canary, object) == Ownership::Ours && is_right(object))
+}
+
+/// Writes an object for this Canary. The label of one that another Canary left behind stays, since it cannot change.
+pub(super) fn put(
+    canary: &Canary,
+    key: &ObjectKey,
+    live: Option<&DynamicObject>,
+    spec: &Value,
+    labels: Labels,
+) -> Change {
+    let uid = canary.identity();
+    let label = live.and_then(label).unwrap_or(&uid);
+    let owner = (label != uid).then_some(uid.as_str());
+    apply(
+        key,
+        live,
+        spec,
+        Marks {
+            label,
+            owner,
+            labels,
+        },
+    )
+}
+
+/// A route that nobody misses goes, and with it what it needed. One that may be the only thing that answers a host stays, without
+/// the canary, for the next Canary to take up. It answers nothing any more, and goes too, once its Service is gone, as after
+/// `helm uninstall`; that may be a moment later than the Canary's end began.
 pub(super) fn finalize(
     maker: &dyn Maker,
     canary: &Canary,
     live: &Live,
 ) -> Result<Vec<Change>, RouterError> {
     let key = key(maker, canary);
-    let Some(route) = live.get(&key) else {
-        return Ok(Vec::new());
-    };
-    let ownership = ownership(canary, route);
-    let released = ownership == Ownership::Released && label(route) == Some(&canary.identity());
-    if ownership != Ownership::Ours && !released {
-        return Ok(Vec::new());
+    let mut changes = Vec::new();
+    let mut stays = false;
+    if let Some(route) = live.get(&key) {
+        if !is_to_end(canary, route) {
+            return Ok(Vec::new());
+        }
+        let service = ObjectKey::new(Kind::Service, &canary.home(), canary.service_name());
+        let released = maker.release(canary, owned_fields(maker, &route.data["spec"]));
+        let released = released.filter(|_| live.contains_key(&service));
+        stays = released.is_some();
+        changes.extend(match released {
+            Some(spec) => release(canary, &key, route, &spec, maker.labels(canary)),
+            None => Some(delete(&key, route)),
+        });
     }
-    let service = ObjectKey::new(Kind::Service, &canary.home(), canary.service_name());
-    let stays = maker.release(canary, owned_fields(maker, &route.data["spec"]));
-    let Some(spec) = stays.filter(|_| live.contains_key(&service)) else {
-        let uid = route.metadata.uid.clone().unwrap_or_default();
-        return Ok(vec![Change::Delete(key, uid)]);
-    };
-    if released {
-        return Ok(Vec::new());
+    let companions = maker.companions(canary);
+    changes.extend(companion::finalize(&companions, canary, live, stays));
+    Ok(changes)
+}
+
+/// Whether an object is this Canary's, or was.
+pub(super) fn is_to_end(canary: &Canary, object: &DynamicObject) -> bool {
+    match ownership(canary, object) {
+        Ownership::Ours => true,
+        Ownership::Released => label(object) == Some(&canary.identity()),
+        Ownership::OtherCanary | Ownership::Foreign => false,
     }
-    let label = label(route).unwrap_or_default();
-    Ok(vec![apply(&key, Some(route), label, &spec, Some(NOBODY))])
+}
+
+/// Leaves an object to the next Canary, if that is not done.
+pub(super) fn release(
+    canary: &Canary,
+    key: &ObjectKey,
+    object: &DynamicObject,
+    spec: &Value,
+    labels: Labels,
+) -> Option<Change> {
+    let marks = Marks {
+        label: label(object).unwrap_or_default(),
+        owner: Some(NOBODY),
+        labels,
+    };
+    let is_ours = ownership(canary, object) == Ownership::Ours;
+    is_ours.then(|| apply(key, Some(object), spec, marks))
+}
+
+/// Takes away an object as it was seen.
+pub(super) fn delete(key: &ObjectKey, object: &DynamicObject) -> Change {
+    let uid = object.metadata.uid.clone().unwrap_or_default();
+    Change::Delete(key.clone(), uid)
 }
 
 /// Whose a route is.
@@ -187,36 +285,45 @@ fn label(route: &DynamicObject) -> Option<&str> {
     Some(label.as_str())
 }
 
-fn conflict(maker: &dyn Maker, canary: &Canary, route: &DynamicObject) -> Option<Problem> {
-    let key = key(maker, canary);
+fn conflict(canary: &Canary, key: &ObjectKey, route: &DynamicObject) -> Option<Problem> {
     let message = match ownership(canary, route) {
         Ownership::Ours | Ownership::Released => return None,
+        Ownership::Foreign if key.kind == Kind::Upstream => format!(
+            "{} exists and is not Serin's: delete it, or rename it, so that Serin can make its own",
+            spoken(key)
+        ),
         Ownership::Foreign => format!(
             "{} exists and is not Serin's: name it in spec.routeRefs, so that only its weights are changed, or rename it",
-            spoken(&key)
+            spoken(key)
         ),
         Ownership::OtherCanary => format!(
             "{} was made for another Canary: give this one a Service of its own in spec.service.name, or delete the route",
-            spoken(&key)
+            spoken(key)
         ),
     };
     Some(refusal("RouteConflict", message))
 }
 
-fn apply(
-    key: &ObjectKey,
-    live: Option<&DynamicObject>,
-    label: &str,
-    spec: &Value,
-    owner: Option<&str>,
-) -> Change {
-    let mut route = DynamicObject::new(&key.name, &key.kind.api_resource()).within(&key.namespace);
-    let labels = [(mark::CANARY_UID.to_owned(), label.to_owned())];
-    route.metadata.labels = Some(labels.into());
-    route.metadata.annotations = owner.map(|owner| [(OWNER.to_owned(), owner.to_owned())].into());
-    route.metadata.resource_version = live.and_then(|live| live.metadata.resource_version.clone());
-    route.data = json!({"spec": spec});
-    Change::Apply(Box::new(route))
+/// What is written on an object beside its spec.
+struct Marks<'a> {
+    label: &'a str,
+    owner: Option<&'a str>,
+    labels: Labels,
+}
+
+fn apply(key: &ObjectKey, live: Option<&DynamicObject>, spec: &Value, marks: Marks<'_>) -> Change {
+    let Marks {
+        label,
+        owner,
+        mut labels,
+    } = marks;
+    labels.insert(mark::CANARY_UID.to_owned(), label.to_owned());
+    let mut object = DynamicObject::new(&key.name, &key.kind.api_resource()).within(&key.namespace);
+    object.metadata.labels = Some(labels);
+    object.metadata.annotations = owner.map(|owner| [(OWNER.to_owned(), owner.to_owned())].into());
+    object.metadata.resource_version = live.and_then(|live| live.metadata.resource_version.clone());
+    object.data = json!({"spec": spec});
+    Change::Apply(Box::new(object))
 }
 
 /// The part of a spec that Serin applies. A list of rules is one value for server-side apply, so what others set in our rule is

@@ -34,6 +34,15 @@ impl Arms {
         })
     }
 
+    /// The same arms, by other names of their backends.
+    pub(super) fn called(self, stable: String, canary: String) -> Self {
+        Self {
+            stable,
+            canary,
+            ..self
+        }
+    }
+
     /// Both entries with this weight of the canary; what stands in them besides stays. `new` makes an entry of name and port.
     pub(super) fn entries(
         &self,
@@ -44,7 +53,7 @@ impl Arms {
         let entry = |name: &str, weight: u8| {
             let found = standing.iter().find(|entry| self.is(standing, entry, name));
             let mut entry = found.cloned().unwrap_or_else(|| new(name, self.port));
-            entry["weight"] = json!(weight);
+            entry["weight"] = self.percent(weight);
             entry
         };
         let share = weight.percent();
@@ -66,7 +75,9 @@ impl Arms {
     pub(super) fn weight(&self, standing: &[Value]) -> Option<Weight> {
         let is = |entry: &&Value| self.is(standing, entry, &self.canary);
         let entry = standing.iter().find(is)?;
-        let percent = self.form.read(standing, entry, &self.home)?.weight;
+        let weight = self.form.read(standing, entry, &self.home)?.weight;
+        let unit = self.form.unit();
+        let percent = (weight % unit == 0).then_some(weight / unit)?;
         let percent = u8::try_from(percent).ok();
         percent.filter(|percent| *percent <= 100).map(Weight::new)
     }
@@ -85,8 +96,12 @@ impl Arms {
         let standing = entries.clone();
         entries.retain(|entry| !self.is(&standing, entry, &self.canary));
         if let [only] = entries.as_mut_slice() {
-            only["weight"] = json!(100);
+            only["weight"] = self.percent(100);
         }
+    }
+
+    fn percent(&self, weight: u8) -> Value {
+        self.form.written(i64::from(weight) * self.form.unit())
     }
 
     fn is(&self, list: &[Value], entry: &Value, name: &str) -> bool {

@@ -252,8 +252,14 @@ impl<'a> Named<'a> {
             form,
             key: key(form, canary, reference),
             rule: reference.rule.as_deref(),
-            stable: or(&reference.stable, canary.service_name().to_owned()),
-            canary: or(&reference.canary, canary.canary_service_name()),
+            stable: or(
+                &reference.stable,
+                form.backend(canary, canary.service_name()),
+            ),
+            canary: or(
+                &reference.canary,
+                form.backend(canary, &canary.canary_service_name()),
+            ),
             insert: reference.insert_canary,
         })
     }
@@ -341,7 +347,8 @@ impl<'a> Named<'a> {
                 )
             }
             None => format!(
-                "{place} does not send to Service {stable}: correct `stable` in spec.routeRefs, or the route"
+                "{place} does not send to {} {stable}: correct `stable` in spec.routeRefs, or the route",
+                self.form.backend_kind()
             ),
         };
         refusal("CanaryBackendMissing", message)
@@ -357,7 +364,7 @@ impl<'a> Named<'a> {
         let message = format!(
             "{}: the weights of {stable} and {canary} sum to {}, which has no whole number for {what}; beside other backends the sum cannot change: multiply all weights of the rule, so that this sum is 100",
             spoken(key),
-            pair.sum(),
+            self.form.written(pair.sum()),
         );
         refusal("WeightsTooCoarse", message)
     }
@@ -393,11 +400,11 @@ impl<'a> Named<'a> {
             let (stable, canary) =
                 shares.ok_or_else(|| self.coarse(pair, &format!("{}%", weight.percent())))?;
             tests.push(self.test(pair, pair.stable));
-            writes.push(set(pair, pair.stable, stable));
+            writes.push(self.set(pair, pair.stable, stable));
             match pair.canary {
                 Some(place) => {
                     tests.push(self.test(pair, place));
-                    writes.push(set(pair, place, canary));
+                    writes.push(self.set(pair, place, canary));
                 }
                 None => writes.push(self.insertion(pair, canary)),
             }
@@ -410,7 +417,7 @@ impl<'a> Named<'a> {
     fn insertion(&self, pair: &Pair<'_>, weight: i64) -> Value {
         let mut entry = pair.list.entries[pair.stable.index].clone();
         self.form.rename(&mut entry, &self.canary);
-        entry["weight"] = json!(weight);
+        entry["weight"] = self.form.written(weight);
         let path = format!("{}/-", pair.list.path);
         json!({"op": "add", "path": path, "value": entry})
     }
@@ -429,14 +436,14 @@ impl<'a> Named<'a> {
             tests.push(self.test(pair, pair.stable));
             tests.push(self.test(pair, place));
             let alone = self.insert && !pair.others;
-            let weight = if alone { 1 } else { pair.sum() };
-            if pair.list.entries[pair.stable.index]["weight"].as_i64() != Some(weight) {
-                writes.push(set(pair, pair.stable, weight));
+            let weight = if alone { self.form.unit() } else { pair.sum() };
+            if self.form.said(&pair.list.entries[pair.stable.index]) != Some(weight) {
+                writes.push(self.set(pair, pair.stable, weight));
             }
             if self.insert {
                 removals.push((&pair.list.path, place.index));
             } else {
-                writes.push(set(pair, place, 0));
+                writes.push(self.set(pair, place, 0));
             }
         }
         // From the end, so that no removal moves the next.
@@ -454,10 +461,10 @@ impl<'a> Named<'a> {
         let value = entries[index].pointer(name);
         json!({"op": "test", "path": format!("{path}/{index}{name}"), "value": value})
     }
-}
 
-/// `add` sets a weight that stands as well as one that was left to the default.
-fn set(pair: &Pair<'_>, place: Place, weight: i64) -> Value {
-    let path = format!("{}/{}/weight", pair.list.path, place.index);
-    json!({"op": "add", "path": path, "value": weight})
+    /// `add` sets a weight that stands as well as one that was left to the default.
+    fn set(&self, pair: &Pair<'_>, place: Place, weight: i64) -> Value {
+        let path = format!("{}/{}/weight", pair.list.path, place.index);
+        json!({"op": "add", "path": path, "value": self.form.written(weight)})
+    }
 }

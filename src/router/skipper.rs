@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use crate::crd::canary::Canary;
 use crate::objects::{Labels, Seen};
 use crate::rollout::observed::{Problem, Weight};
-use crate::router::ingress::{Arms, Ingresses, Splitter, leading_to};
+use crate::router::beside::Arms;
+use crate::router::ingress::{self, Ingresses, Splitter, leading_to};
+use crate::router::weighted::Weighted;
 
 /// The router of provider `skipper`.
-pub(super) const ROUTER: Ingresses = Ingresses(&Skipper);
+pub(super) const ROUTER: Weighted = ingress::router(&Ingresses(&Skipper));
 
 const WEIGHTS: &str = "zalando.org/backend-weights";
 const PREDICATE: &str = "zalando.org/skipper-predicate";

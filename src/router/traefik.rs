@@ -12,13 +12,13 @@ use crate::router::form::{Form, TRAEFIK, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
 use crate::router::unused;
-use crate::router::weighted::Weighted;
+use crate::router::weighted::{Own, Weighted};
 
 /// The router of provider `traefik`.
 pub(super) const ROUTER: Weighted = Weighted {
     settle_seconds: SETTLE_UNSEEN,
     forms: &TRAEFIK,
-    maker: &TraefikServices,
+    own: Own::Made(&TraefikServices),
 };
 
 /// What the IngressRoute says, and the TraefikService cannot.

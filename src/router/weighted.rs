@@ -1,8 +1,10 @@
-//! Routers whose routes list weighted backends. The route is either Serin's own, or the user's, of which only weights are changed.
+//! Routers whose routes list weighted backends. The route is either the user's, of which only weights are changed, or Serin's own:
+//! one that it makes, or one beside the user's.
 
 use crate::crd::canary::Canary;
 use crate::objects::{Change, Live, ObjectKey, Seen};
 use crate::rollout::observed::{Abilities, Problem, Routes, Split, TrafficKind};
+use crate::router::beside::{self, Copier};
 use crate::router::owned::{self, Maker};
 use crate::router::patched::{self, Forms};
 use crate::router::{Router, RouterError};
@@ -14,8 +16,25 @@ pub(super) struct Weighted {
     pub(super) settle_seconds: u32,
     /// The user's routes that it can write.
     pub(super) forms: Forms,
-    /// The route that it makes.
-    pub(super) maker: &'static dyn Maker,
+    /// The route that is there where the Canary names none of these.
+    pub(super) own: Own,
+}
+
+/// A route of Serin's.
+#[derive(Clone, Copy)]
+pub(super) enum Own {
+    /// Named after the Service.
+    Made(&'static dyn Maker),
+    /// Beside one of the user's.
+    Beside(&'static dyn Copier),
+}
+
+impl Weighted {
+    /// Serin's own route; `None`: the Canary names routes that are written instead.
+    fn own(&self, canary: &Canary) -> Option<Own> {
+        let is_patched = !self.forms.is_empty() && !canary.spec.route_refs.is_empty();
+        (!is_patched).then_some(self.own)
+    }
 }
 
 impl Router for Weighted {
@@ -27,26 +46,26 @@ impl Router for Weighted {
     }
 
     fn problems(&self, canary: &Canary, seen: &Seen) -> Vec<Problem> {
-        if is_owned(canary) {
-            owned::problems(self.maker, canary, seen)
-        } else {
-            patched::problems(self.forms, canary, seen)
+        match self.own(canary) {
+            Some(Own::Made(maker)) => owned::problems(maker, canary, seen),
+            Some(Own::Beside(copier)) => beside::problems(copier, canary, seen),
+            None => patched::problems(self.forms, canary, seen),
         }
     }
 
     fn objects(&self, canary: &Canary) -> Vec<ObjectKey> {
-        if is_owned(canary) {
-            vec![owned::key(self.maker, canary)]
-        } else {
-            patched::keys(self.forms, canary)
+        match self.own(canary) {
+            Some(Own::Made(maker)) => owned::keys(maker, canary),
+            Some(Own::Beside(copier)) => beside::keys(copier, canary),
+            None => patched::keys(self.forms, canary),
         }
     }
 
     fn observe(&self, canary: &Canary, seen: &Seen) -> Result<Option<Split>, RouterError> {
-        if is_owned(canary) {
-            owned::observe(self.maker, canary, seen)
-        } else {
-            Ok(patched::observe(self.forms, canary, seen))
+        match self.own(canary) {
+            Some(Own::Made(maker)) => owned::observe(maker, canary, seen),
+            Some(Own::Beside(copier)) => beside::observe(copier, canary, seen),
+            None => Ok(patched::observe(self.forms, canary, seen)),
         }
     }
 
@@ -56,23 +75,18 @@ impl Router for Weighted {
         live: &Live,
         routes: Routes,
     ) -> Result<Vec<Change>, RouterError> {
-        if is_owned(canary) {
-            owned::render(self.maker, canary, live, routes)
-        } else {
-            patched::render(self.forms, canary, live, routes)
+        match self.own(canary) {
+            Some(Own::Made(maker)) => owned::render(maker, canary, live, routes),
+            Some(Own::Beside(copier)) => beside::render(copier, canary, live, routes),
+            None => patched::render(self.forms, canary, live, routes),
         }
     }
 
     fn finalize(&self, canary: &Canary, live: &Live) -> Result<Vec<Change>, RouterError> {
-        if is_owned(canary) {
-            owned::finalize(self.maker, canary, live)
-        } else {
-            patched::finalize(self.forms, canary, live)
+        match self.own(canary) {
+            Some(Own::Made(maker)) => owned::finalize(maker, canary, live),
+            Some(Own::Beside(copier)) => Ok(beside::finalize(copier, canary, live)),
+            None => patched::finalize(self.forms, canary, live),
         }
     }
-}
-
-/// Without routes of the user's, Serin makes one.
-fn is_owned(canary: &Canary) -> bool {
-    canary.spec.route_refs.is_empty()
 }

@@ -26,6 +26,9 @@ const UNTRACKED: [(&str, &str); 2] = [
 /// Ports that a Service copies; node ports are not among them, for they can be taken once only.
 const PORT_FIELDS: [&str; 5] = ["name", "port", "protocol", "targetPort", "appProtocol"];
 
+/// Providers, without their versions, whose routes hang on Services.
+const MESHES: [&str; 4] = ["istio", "kuma", "linkerd", "smi"];
+
 /// Traffic comes through Services: every provider but `none`.
 #[must_use]
 pub fn uses_services(canary: &Canary) -> bool {
@@ -39,7 +42,9 @@ fn settled_idle(canary: &Canary, idle: CanaryIdle) -> CanaryIdle {
     let of_mesh = parents
         .iter()
         .any(|parent| parent.kind.as_deref() == Some("Service"));
-    let mesh = of_mesh || matches!(canary.spec.provider.as_deref(), Some("istio" | "linkerd"));
+    let provider = canary.spec.provider.as_deref().unwrap_or_default();
+    let family = provider.split(':').next().unwrap_or_default();
+    let mesh = of_mesh || MESHES.contains(&family);
     match idle {
         CanaryIdle::Auto if mesh => CanaryIdle::Empty,
         CanaryIdle::Auto => CanaryIdle::Stable,

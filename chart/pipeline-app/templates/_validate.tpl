@@ -95,6 +95,9 @@ be false or empty without a word, and a Service that is not enabled would be del
 {{- if and (has $canary.provider (list "nginx" "skipper")) (not .Values.ingress.enabled) -}}
   {{- fail (printf "canary.provider is %s, which splits the traffic of the Ingress: set ingress.enabled, with ingress.hosts" $canary.provider) -}}
 {{- end -}}
+{{- if and (eq $canary.provider "apisix") (not $canary.routeRefs) -}}
+  {{- fail "canary.provider is apisix, but no ApisixRoute is named: name yours in canary.routeRefs" -}}
+{{- end -}}
 {{- if and .Values.httpRoute.enabled (not (has $canary.provider (list "" "gatewayapi:v1" "kubernetes"))) -}}
   {{- fail (printf "httpRoute.enabled asks for a route of the Gateway API, and canary.provider is %s: take one of the two out" $canary.provider) -}}
 {{- end -}}
@@ -147,9 +150,9 @@ be false or empty without a word, and a Service that is not enabled would be del
     {{- if hasKey $step . -}}{{- fail (printf "canary.analysis.steps[%d].%s comes with a later version of Serin: take it out" $index .) -}}{{- end -}}
   {{- end -}}
 {{- end -}}
-{{- $known := list "" "contour" "gatewayapi:v1" "istio" "kubernetes" "linkerd" "nginx" "none" "skipper" "traefik" -}}
+{{- $known := list "" "apisix" "contour" "gatewayapi:v1" "gloo" "istio" "kubernetes" "kuma" "linkerd" "nginx" "none" "skipper" "smi:v1alpha1" "smi:v1alpha2" "smi:v1alpha3" "traefik" -}}
 {{- if not (has $.provider $known) -}}
-  {{- fail (printf "canary.provider is %q, which Serin does not have (yet): choose contour, gatewayapi:v1, istio, kubernetes, linkerd, nginx, none, skipper or traefik" $.provider) -}}
+  {{- fail (printf "canary.provider is %q, which Serin does not have (yet): choose apisix, contour, gatewayapi:v1, gloo, istio, kubernetes, kuma, linkerd, nginx, none, skipper, smi:v1alpha1, smi:v1alpha2, smi:v1alpha3 or traefik" $.provider) -}}
 {{- end -}}
 {{- end -}}
 

@@ -174,8 +174,9 @@ fn workload(canary: &Canary, observed: &Observed) -> Vec<Finding> {
 fn look_at(canary: &Canary, kind: Option<&Kind>) -> Fix {
     let spec = &canary.spec;
     let route = spec.route_refs.first().map(|route| &route.name);
-    let ingress = spec.ingress_ref.as_ref().map(|ingress| &ingress.name);
-    let named = route.or(ingress).map_or(canary.service_name(), |name| name);
+    let shared = spec.ingress_ref.as_ref().or(spec.route_ref.as_ref());
+    let shared = shared.map(|reference| &reference.name);
+    let named = route.or(shared).map_or(canary.service_name(), |name| name);
     let kind = kind.map_or("service".to_owned(), |kind| {
         kind.api_resource().kind.to_lowercase()
     });

@@ -162,7 +162,7 @@ impl<'a> Company<'a> {
                     let read = digest::network_policy(&manifest.object).ok();
                     seen.policies.extend(read.map(|it| (name, Arc::new(it))));
                 }
-                kind => seen.routes.extend(route(kind, manifest)),
+                _ => seen.routes.extend(route(manifest)),
             }
         }
         seen
@@ -191,8 +191,9 @@ impl<'a> Company<'a> {
     }
 }
 
-fn route(kind: &str, manifest: &Manifest) -> Option<(ObjectKey, Arc<DynamicObject>)> {
-    let kind = Kind::named(kind)?;
+fn route(manifest: &Manifest) -> Option<(ObjectKey, Arc<DynamicObject>)> {
+    let api_version = manifest.object["apiVersion"].as_str()?;
+    let kind = Kind::named(api_version, manifest.kind())?;
     let key = ObjectKey::new(kind, manifest.namespace(), manifest.name());
     let object = serde_json::from_value(manifest.object.clone()).ok()?;
     Some((key, Arc::new(object)))

@@ -22,6 +22,7 @@ pub(super) fn play(manifest: &mut Manifest, canary: &mut Canary) -> Option<Strin
     let spec = &mut canary.spec;
     spec.provider = Some(KNOWN[0].to_owned());
     spec.ingress_ref = None;
+    spec.route_ref = None;
     spec.route_refs.clear();
     if let Some(service) = &mut spec.service {
         service.gateway_refs = vec![ParentRef {
@@ -33,7 +34,7 @@ pub(super) fn play(manifest: &mut Manifest, canary: &mut Canary) -> Option<Strin
     }
     let written = &mut manifest.object["spec"];
     written["provider"] = json!(KNOWN[0]);
-    without(written, &["ingressRef", "routeRefs"]);
+    without(written, &["ingressRef", "routeRef", "routeRefs"]);
     without(&mut written["service"], &["gateways", "delegation"]);
     written["service"]["gatewayRefs"] = json!([{"name": GATEWAY}]);
     Some(format!(

@@ -245,10 +245,7 @@ fn refusals_of_a_cluster_are_refusals_here() {
 
 #[test]
 fn every_provider_can_be_played() {
-    let of = |spec: &str| {
-        let head = SHORT.lines().take(6).collect::<Vec<_>>().join("\n");
-        format!("{head}\n{spec}  analysis: {{{QUICK}}}\n")
-    };
+    let of = with_spec;
     let rows = [
         (of("  provider: kubernetes\n  service: {port: 80}\n"), true),
         (of("  provider: none\n"), false),
@@ -293,16 +290,41 @@ fn every_provider_can_be_played() {
         ),
     ];
     for (manifests, has_users) in rows {
-        let found = summary(&manifests, "good", RULES);
-        assert_eq!(found.exit_code, 0, "{manifests}{}", plain(&found));
-        assert_eq!(
-            found.requests.sent > 0,
-            has_users,
-            "{manifests}{}",
-            plain(&found)
-        );
-        assert_eq!(found.requests.lost, 0, "{manifests}{}", plain(&found));
+        is_played(&manifests, has_users);
     }
+}
+
+#[test]
+fn a_provider_with_references_of_its_own_is_played_without_them() {
+    let of = with_spec;
+    is_played(
+        &of(
+            "  provider: apisix\n  service: {port: 80}\n  routeRef: {apiVersion: apisix.apache.org/v2, kind: ApisixRoute, name: web}\n",
+        ),
+        true,
+    );
+    is_played(
+        &of("  provider: smi:v1alpha2\n  service: {port: 80}\n"),
+        true,
+    );
+}
+
+/// A short release of a Canary with these fields.
+fn with_spec(spec: &str) -> String {
+    let head = SHORT.lines().take(6).collect::<Vec<_>>().join("\n");
+    format!("{head}\n{spec}  analysis: {{{QUICK}}}\n")
+}
+
+fn is_played(manifests: &str, has_users: bool) {
+    let found = summary(manifests, "good", RULES);
+    assert_eq!(found.exit_code, 0, "{manifests}{}", plain(&found));
+    assert_eq!(
+        found.requests.sent > 0,
+        has_users,
+        "{manifests}{}",
+        plain(&found)
+    );
+    assert_eq!(found.requests.lost, 0, "{manifests}{}", plain(&found));
 }
 
 /// A Deployment as teams have them: with its own probes, configuration, sidecar and placement.

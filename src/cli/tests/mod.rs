@@ -111,7 +111,7 @@ fn wrong_usage_is_told_from_help() {
         ("serin disarm", true),
         ("serin disarm --all --force", false),
         ("serin disarm web --all", true),
-        ("serin controller --provider kuma", true),
+        ("serin controller --provider knative", true),
         ("serin frobnicate", true),
     ];
     for (line, wrong) in rows {

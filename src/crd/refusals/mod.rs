@@ -12,7 +12,7 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::crd::canary::{Canary, CanaryService, CanarySpec};
-use crate::crd::names::{BY_INGRESS, PROVIDERS};
+use crate::crd::names::{BY_INGRESS, BY_ROUTE, PROVIDERS};
 
 /// Longest name of an apex Service: `<name>-canary` has to fit 63 characters.
 const SERVICE_NAME: usize = 56;
@@ -162,8 +162,38 @@ fn references(spec: &CanarySpec, found: &mut Findings) {
         "the providers none and kubernetes write no routes; take routeRefs out, or choose provider gatewayapi:v1",
     );
     ingress(spec, found);
-    found.later(spec.route_ref.is_some(), "routeRef", "APISIX comes");
-    found.later(spec.upstream_ref.is_some(), "upstreamRef", "Gloo comes");
+    route(spec, found);
+    found.later(
+        spec.upstream_ref.is_some(),
+        "upstreamRef",
+        "settings of an Upstream come",
+    );
+}
+
+/// APISIX splits the requests of one route that is named, or writes weights into routes that are.
+fn route(spec: &CanarySpec, found: &mut Findings) {
+    let Some(provider) = spec.provider.as_deref() else {
+        return;
+    };
+    let is_named = spec.route_ref.is_some();
+    if provider != BY_ROUTE {
+        found.refuse_if(
+            is_named,
+            "routeRef",
+            "is for the provider apisix; take it out, or choose that",
+        );
+        return;
+    }
+    found.refuse_if(
+        !is_named && spec.route_refs.is_empty(),
+        "routeRef",
+        "is missing; name the ApisixRoute whose requests are shared, for instance {apiVersion: apisix.apache.org/v2, kind: ApisixRoute, name: shop}, or those of which the weights are changed in routeRefs",
+    );
+    found.refuse_if(
+        is_named && !spec.route_refs.is_empty(),
+        "routeRefs",
+        "excludes routeRef; keep routeRef for a route that Serin goes before, or routeRefs for routes whose weights it changes",
+    );
 }
 
 /// An Ingress is named for those providers that split its traffic, and for no other.

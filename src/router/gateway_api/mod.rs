@@ -8,18 +8,18 @@ mod tests;
 use serde_json::Value;
 
 use crate::router::form::{Backend, GATEWAY_API};
-use crate::router::weighted::Weighted;
+use crate::router::weighted::{Own, Weighted};
 
 /// The router of provider `gatewayapi:v1`. A change needs 5 s to reach every proxy once the route is accepted (PROVIDERS 0.3).
 pub(super) const ROUTER: Weighted = Weighted {
     settle_seconds: 5,
     forms: &GATEWAY_API,
-    maker: &owned::HttpRoutes { of_mesh: false },
+    own: Own::Made(&owned::HttpRoutes { of_mesh: false }),
 };
 
 /// The router of provider `linkerd`: the same routes, below a Service.
 pub(super) const LINKERD: Weighted = Weighted {
-    maker: &owned::HttpRoutes { of_mesh: true },
+    own: Own::Made(&owned::HttpRoutes { of_mesh: true }),
     ..ROUTER
 };
 

@@ -26,7 +26,8 @@ pub(super) fn stories(provider: &str) -> Vec<(PathBuf, Canary, World)> {
         let canary: Canary = serde_json::from_value(documents.remove(0)).unwrap();
         (folder, canary, World::of(documents))
     };
-    folders.into_iter().map(read).collect()
+    let is_told = |(_, canary, _): &(PathBuf, Canary, World)| canary.provider(provider) == provider;
+    folders.into_iter().map(read).filter(is_told).collect()
 }
 
 /// Tells every story of a provider: what is observed, what a weight writes, what is read afterwards, what the end gives back.
@@ -87,6 +88,11 @@ fn spoken(change: &Change) -> Value {
 }
 
 #[test]
+fn apisix_writes_as_on_file() {
+    tell("apisix", 10);
+}
+
+#[test]
 fn contour_writes_as_on_file() {
     tell("contour", 10);
 }
@@ -97,6 +103,11 @@ fn gatewayapi_writes_as_on_file() {
 }
 
 #[test]
+fn gloo_writes_as_on_file() {
+    tell("gloo", 10);
+}
+
+#[test]
 fn istio_writes_as_on_file() {
     tell("istio", 10);
 }
@@ -104,6 +115,11 @@ fn istio_writes_as_on_file() {
 #[test]
 fn kubernetes_writes_as_on_file() {
     tell("kubernetes", 100);
+}
+
+#[test]
+fn kuma_writes_as_on_file() {
+    tell("kuma", 10);
 }
 
 #[test]
@@ -124,6 +140,13 @@ fn none_writes_as_on_file() {
 #[test]
 fn skipper_writes_as_on_file() {
     tell("skipper", 10);
+}
+
+#[test]
+fn smi_writes_as_on_file() {
+    tell("smi:v1alpha1", 10);
+    tell("smi:v1alpha2", 10);
+    tell("smi:v1alpha3", 10);
 }
 
 #[test]

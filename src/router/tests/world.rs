@@ -295,7 +295,8 @@ fn labels(value: &Value) -> Labels {
 }
 
 fn key_of(object: &DynamicObject) -> ObjectKey {
-    let kind = Kind::named(&object.types.as_ref().unwrap().kind).unwrap();
+    let types = object.types.as_ref().unwrap();
+    let kind = Kind::named(&types.api_version, &types.kind).unwrap();
     let metadata = &object.metadata;
     let namespace = metadata.namespace.as_deref().unwrap_or("shop");
     ObjectKey::new(kind, namespace, metadata.name.as_deref().unwrap())

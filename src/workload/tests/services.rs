@@ -75,6 +75,24 @@ fn an_existing_service_is_used_as_it_is() {
 }
 
 #[test]
+fn in_a_mesh_the_canary_service_selects_nothing_while_idle() {
+    for (provider, nothing) in [
+        ("istio", true),
+        ("kuma", true),
+        ("smi:v1alpha1", true),
+        ("smi:v1alpha3", true),
+        ("gloo", false),
+        ("apisix", false),
+    ] {
+        let spec = json!({"provider": provider, "service": {"port": 80}});
+        let idle = World::serving(spec).with(of_canary());
+        let written = idle.render(&Action::Idle);
+        let role = r#""serin.dev/role":"idle""#;
+        assert_eq!(written.contains(role), nothing, "{provider}: {written}");
+    }
+}
+
+#[test]
 fn the_canary_service_points_back_while_idle() {
     let empty = json!({"service": {"port": 80, "canaryIdle": "Empty"}});
     let switched = service("web", json!({"spec": {"selector": {"app": "web-canary"}}}));

@@ -53,7 +53,8 @@ impl World {
 
     pub(crate) fn with(mut self, object: Value) -> Self {
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        let kind = Kind::named(object["kind"].as_str().unwrap()).unwrap();
+        let text = |field: &str| object[field].as_str().unwrap();
+        let kind = Kind::named(text("apiVersion"), text("kind")).unwrap();
         let seen = &mut self.seen;
         match kind {
             Kind::Deployment => drop(

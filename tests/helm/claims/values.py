@@ -87,7 +87,7 @@ REFUSED = {
     "replicas as text": ({"replicas": "two"}, ["/replicas", "integer"]),
     "too many replicas": ({"replicas": 50}, ["/replicas", "10"]),
     "an unknown provider": (
-        {"controller.provider": "kuma"},
+        {"controller.provider": "knative"},
         ["/controller/provider", "gatewayapi:v1", "kubernetes", "none"],
     ),
     "a metrics server without a scheme": (

@@ -10,13 +10,7 @@ use crate::cli::migrate::flagger::{hold_back, is_retired, not_routed};
 const GATEWAY_PLUGIN: &str = "argoproj-labs/gatewayAPI";
 
 /// Other routers of Argo and what Serin calls them; the empty ones it does not know.
-const OTHERS: [(&str, &str); 5] = [
-    ("apisix", "apisix"),
-    ("smi", "smi:v1alpha3"),
-    ("appMesh", "appmesh"),
-    ("alb", ""),
-    ("ambassador", ""),
-];
+const OTHERS: [(&str, &str); 3] = [("appMesh", "appmesh"), ("alb", ""), ("ambassador", "")];
 
 /// Who routes, and what of the user's is written.
 pub(super) fn router(
@@ -48,6 +42,8 @@ pub(super) fn router(
     istio(&mut routing, apex, canary, account);
     nginx(&mut routing, canary, account);
     traefik(&mut routing, apex, canary, account);
+    apisix(&mut routing, apex, canary, account);
+    smi(&mut routing, apex, canary, account);
     for (router, provider) in OTHERS {
         let field = routing.path(router);
         let Some(settings) = routing.take(router) else {
@@ -87,18 +83,9 @@ fn istio(routing: &mut Fields, apex: &str, canary: &mut Map<String, Value>, acco
             "is now VirtualService {name} in routeRefs: its destinations have to be the hosts {apex} and {apex}-canary, and no subsets"
         );
         account.ask(&field, &text);
-        let rules: Vec<_> = service.list("routes").into_iter().collect();
         let route =
             json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "name": name});
-        if rules.is_empty() {
-            routes.push(route.clone());
-        }
-        for (path, rule) in rules {
-            account.keep(&path);
-            let mut route = route.clone();
-            route["rule"] = rule;
-            routes.push(route);
-        }
+        routes.extend(with_rules(&route, &mut service, "routes", account));
         service.close(account);
     }
     istio.hand_over(
@@ -171,6 +158,70 @@ fn traefik(
     }
     traefik.close(account);
     canary.insert("provider".to_owned(), json!("traefik"));
+}
+
+/// The ApisixRoute in which the weights stand, with the rules that were named.
+fn apisix(
+    routing: &mut Fields,
+    apex: &str,
+    canary: &mut Map<String, Value>,
+    account: &mut Account,
+) {
+    let Some(mut apisix) = routing.below("apisix") else {
+        return;
+    };
+    if let Some(mut named) = apisix.below("route") {
+        let field = named.path("name");
+        let name = named.text("name").unwrap_or_default();
+        let text = format!(
+            "is now ApisixRoute {name} in routeRefs: its backends have to be {apex} and {apex}-canary"
+        );
+        account.change(&field, &text);
+        let route =
+            json!({"apiVersion": "apisix.apache.org/v2", "kind": "ApisixRoute", "name": name});
+        let routes = with_rules(&route, &mut named, "rules", account);
+        named.close(account);
+        canary.insert("routeRefs".to_owned(), json!(routes));
+    }
+    apisix.close(account);
+    canary.insert("provider".to_owned(), json!("apisix"));
+}
+
+/// A route once for each of its rules that are named, or once for all.
+fn with_rules(route: &Value, of: &mut Fields, list: &str, account: &mut Account) -> Vec<Value> {
+    let rules = of.list(list);
+    if rules.is_empty() {
+        return vec![route.clone()];
+    }
+    let of_rule = |(path, rule): (String, Value)| {
+        account.keep(&path);
+        let mut route = route.clone();
+        route["rule"] = rule;
+        route
+    };
+    rules.into_iter().map(of_rule).collect()
+}
+
+/// A TrafficSplit that Serin makes, as Argo did.
+fn smi(routing: &mut Fields, apex: &str, canary: &mut Map<String, Value>, account: &mut Account) {
+    let field = routing.path("smi");
+    let Some(mut smi) = routing.below("smi") else {
+        return;
+    };
+    let text = format!(
+        "is now provider smi:v1alpha1, which was Argo's default: if Argo had another --traffic-split-api-version, write that; clients have to call {apex}"
+    );
+    account.ask(&field, &text);
+    let root = format!("the root of the TrafficSplit is {apex} itself, and so is its name");
+    smi.forget(
+        &[
+            ("rootService", root.as_str()),
+            ("trafficSplitName", root.as_str()),
+        ],
+        account,
+    );
+    smi.close(account);
+    canary.insert("provider".to_owned(), json!("smi:v1alpha1"));
 }
 
 /// The routes that the plugin of the Gateway API writes.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::migrate::account::Account;
 use crate::cli::migrate::fields::{Fields, metadata};
 use crate::cli::simulate::files::Manifest;
-use crate::crd::names::{BY_INGRESS, PROVIDERS};
+use crate::crd::names::{BY_INGRESS, BY_ROUTE, PROVIDERS};
 use crate::metrics::store::Store;
 
 /// Fields of the route that Serin's own route cannot have. They stay, so that the Canary is refused: a route without them
@@ -315,19 +315,37 @@ fn service(spec: &mut Fields, out: &mut Map<String, Value>, account: &mut Accoun
 }
 
 fn references(spec: &mut Fields, out: &mut Map<String, Value>, account: &mut Account) {
+    let provider = out.get("provider").and_then(Value::as_str);
+    let is_of = |providers: &[&str]| provider.is_some_and(|it| providers.contains(&it));
+    let wrong = "it stays, so that the Canary is refused until you";
     let rows = [
-        ("routeRef", "routes of APISIX are not written yet"),
-        ("upstreamRef", "upstreams of Gloo are not written yet"),
+        (
+            "ingressRef",
+            (!is_of(&BY_INGRESS)).then(|| {
+                format!("is for the providers nginx and skipper alone; {wrong} take it out or choose one of them")
+            }),
+        ),
+        (
+            "routeRef",
+            (!is_of(&[BY_ROUTE])).then(|| {
+                format!("is for the provider apisix alone; {wrong} take it out or choose that")
+            }),
+        ),
+        (
+            "upstreamRef",
+            Some(format!(
+                "settings of an Upstream are not copied yet; {wrong} take it out and write them into the Upstreams that Serin makes"
+            )),
+        ),
     ];
-    ingress(spec, out, account);
-    for (name, why) in rows {
+    for (name, wrong) in rows {
+        let path = spec.path(name);
         let Some(mut reference) = spec.below(name) else {
             continue;
         };
-        let text = format!(
-            "{why}; it stays, so that the Canary is refused until you choose another provider"
-        );
-        account.ask(&spec.path(name), &text);
+        if let Some(wrong) = wrong {
+            account.ask(&path, &wrong);
+        }
         let mut kept = Map::new();
         reference.keep(&["apiVersion", "kind", "name"], &mut kept, account);
         let elsewhere = "is left out: what is named has to be in the Canary's own namespace";
@@ -335,27 +353,6 @@ fn references(spec: &mut Fields, out: &mut Map<String, Value>, account: &mut Acc
         reference.close(account);
         out.insert(name.to_owned(), Value::Object(kept));
     }
-}
-
-/// The Ingress stays for the providers that split one.
-fn ingress(spec: &mut Fields, out: &mut Map<String, Value>, account: &mut Account) {
-    let path = spec.path("ingressRef");
-    let Some(mut reference) = spec.below("ingressRef") else {
-        return;
-    };
-    let provider = out.get("provider").and_then(Value::as_str);
-    if !provider.is_some_and(|it| BY_INGRESS.contains(&it)) {
-        account.ask(
-            &path,
-            "is for the providers nginx and skipper alone; it stays, so that the Canary is refused until you take it out or choose one of them",
-        );
-    }
-    let mut kept = Map::new();
-    reference.keep(&["apiVersion", "kind", "name"], &mut kept, account);
-    let elsewhere = "is left out: what is named has to be in the Canary's own namespace";
-    reference.hand_over(&[("namespace", elsewhere)], account);
-    reference.close(account);
-    out.insert("ingressRef".to_owned(), Value::Object(kept));
 }
 
 fn deletion(spec: &mut Fields, out: &mut Map<String, Value>, account: &mut Account) {
