@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::objects::{self, APP};
 use crate::process;
 use crate::scenario::{ADOPTION, RELEASE, RETREAT, Scenario};
+use crate::world::HOME;
 
 /// Names the load tester's program for the part of the run that happens in the cluster's network.
 pub(crate) const PROGRAM: &str = "SERIN_REAL_LOADTESTER";
@@ -20,6 +21,9 @@ pub(super) async fn flaggers_load_tester_holds_tests_and_takes_back(s: &Scenario
     tester(s).await?;
     let mut analysis = objects::quick();
     analysis["webhooks"] = hooks(s);
+    analysis["alerts"] =
+        json!([{"name": "on-call", "severity": "error", "providerRef": {"name": TESTER}}]);
+    people(s).await?;
     s.adopt("1.0.0", 2, &analysis).await?;
     let load = s.load().await?;
 
@@ -41,8 +45,22 @@ pub(super) async fn flaggers_load_tester_holds_tests_and_takes_back(s: &Scenario
     s.main_runs("2.0.0").await?;
 
     // A canary that fails its test never gets a user's request: each would be lost.
+    let heard = async || answer(s, "gate/check", &json!({})).await;
+    ensure!(
+        heard().await? == "403",
+        "people heard before anything failed"
+    );
     s.ship("3.0.0-errors100").await?;
     s.phase("Failed", RELEASE).await?;
+    s.until("people were told", RETREAT, |canary| {
+        let alerts = &canary["status"]["alerts"];
+        alerts["raised"].is_object() && alerts["pending"].is_null()
+    })
+    .await?;
+    ensure!(
+        heard().await? == "200",
+        "people did not hear of the failure"
+    );
     let release = s.last_release("RolledBack")?;
     ensure!(
         release.to_string().contains("pre-rollout hook"),
@@ -110,17 +128,63 @@ fn hooks(s: &Scenario) -> Value {
     ])
 }
 
+/// An address for messages to people, which is a secret: the tester opens a gate for whoever sends it something without a name.
+async fn people(s: &Scenario) -> Result<()> {
+    let named = |name: &str| json!({"name": name, "namespace": s.namespace});
+    let address = format!(
+        "http://{TESTER}.{}.svc.cluster.local/gate/open",
+        s.namespace
+    );
+    let role = "rbac.authorization.k8s.io";
+    let mut secret = named(TESTER);
+    secret["labels"] = json!({"serin.dev/credentials": "true"});
+    let objects = [
+        json!({
+            "apiVersion": "serin.dev/v1beta1", "kind": "AlertProvider", "metadata": named(TESTER),
+            "spec": {"type": "webhook", "secretRef": {"name": TESTER}},
+        }),
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": secret, "stringData": {"address": address}}),
+        json!({
+            "apiVersion": format!("{role}/v1"), "kind": "RoleBinding", "metadata": named("serin-secrets"),
+            "roleRef": {"apiGroup": role, "kind": "ClusterRole", "name": "serin-secrets"},
+            "subjects": [{"kind": "ServiceAccount", "name": "serin", "namespace": HOME}],
+        }),
+    ];
+    for object in &objects {
+        s.apply(object).await?;
+    }
+    Ok(())
+}
+
 /// A person turns a switch of the tester.
 async fn turn(s: &Scenario, what: &str) -> Result<()> {
+    let whom = json!({"name": APP, "namespace": s.namespace});
+    let status = answer(s, what, &whom).await?;
+    ensure!(
+        status.starts_with('2'),
+        "{what}: the tester answers {status}"
+    );
+    Ok(())
+}
+
+/// The status with which the tester answers somebody who sends it this.
+async fn answer(s: &Scenario, what: &str, body: &Value) -> Result<String> {
     let ask = ["get", "service", TESTER, "-o", "jsonpath={.spec.clusterIP}"];
     let address = s.kubectl(&ask).await?.fine()?;
-    let whom = json!({"name": APP, "namespace": s.namespace}).to_string();
     let mut command = Command::new("curl");
     command
-        .args(["-sf", "--max-time", "5", "-d", &whom])
+        .args([
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "--max-time",
+            "5",
+        ])
+        .args(["-d", &body.to_string()])
         .arg(format!("http://{address}/{what}"));
     process::call_for(command, Duration::from_secs(10))
         .await?
         .fine()
-        .map(drop)
 }

@@ -140,28 +140,42 @@ pub(super) fn alerts(
     for (path, alert) in analysis.list("alerts") {
         let mut old = Fields::new(&path, Some(alert));
         let mut new = Map::new();
-        old.keep(&["name", "severity", "providerRef"], &mut new, account);
-        old.close(account);
+        old.keep(&["name", "severity"], &mut new, account);
         if !new.contains_key("severity") {
             account.change(
                 &format!("{path}.severity"),
                 "is not there: Flagger sent nothing then, and Serin sends all",
             );
         }
-        let place = new.get("providerRef").map(|it| &it["namespace"]);
-        let foreign = place.and_then(Value::as_str).filter(|it| *it != home);
-        if let Some(foreign) = foreign {
-            let text = format!(
-                "only AlertProviders of the Canary's own namespace are used: copy that of {foreign:?}"
-            );
-            account.ask(&format!("{path}.providerRef.namespace"), &text);
-            if let Some(Value::Object(reference)) = new.get_mut("providerRef") {
-                reference.remove("namespace");
-            }
+        if let Some(reference) = old.below("providerRef") {
+            new.insert("providerRef".to_owned(), of_home(reference, home, account));
         }
+        old.close(account);
         kept.push(Value::Object(new));
     }
     if !kept.is_empty() {
         out.insert("alerts".to_owned(), Value::Array(kept));
     }
+}
+
+/// A reference to an AlertProvider, which has to be one of the Canary's own namespace.
+fn of_home(mut reference: Fields, home: &str, account: &mut Account) -> Value {
+    let mut kept = Map::new();
+    let path = reference.path("namespace");
+    reference.keep(&["name"], &mut kept, account);
+    match reference.text("namespace") {
+        Some(foreign) if foreign != home => {
+            let text = format!(
+                "only AlertProviders of the Canary's own namespace are used: copy that of {foreign:?}"
+            );
+            account.ask(&path, &text);
+        }
+        Some(own) => {
+            account.keep(&path);
+            kept.insert("namespace".to_owned(), Value::String(own));
+        }
+        None => {}
+    }
+    reference.close(account);
+    Value::Object(kept)
 }
