@@ -7,16 +7,18 @@ use serde_json::{Value, json};
 use crate::story::Story;
 use crate::story::crash::Crash;
 use crate::story::hooks::Mood;
-use crate::story::objects::HOME;
+use crate::story::objects::{self, HOME};
 use crate::story::oracle::breaches;
 use crate::story::setting::Setting;
 
 /// The path at which the chat listens, which is a secret.
 const CHAT: &str = "chat-s3cret";
 
-/// `http://hooks/hook/chat-s3cret` and `t0ken-s3cret`, as a Secret holds them.
-const ADDRESS: &str = "aHR0cDovL2hvb2tzL2hvb2svY2hhdC1zM2NyZXQ=";
-const TOKEN: &str = "dDBrZW4tczNjcmV0";
+/// Its address and a token, as a Secret holds them.
+const SECRET: [(&str, &str); 2] = [
+    ("address", "http://hooks/hook/chat-s3cret"),
+    ("token", "t0ken-s3cret"),
+];
 
 /// A version that fails a fifth of its requests.
 const BAD: &str = "2.0.0-errors20";
@@ -28,23 +30,12 @@ fn alerting(severity: &str) -> Setting {
 
 /// What an administrator puts beside a Canary.
 fn provider(type_: &str) -> Vec<Value> {
-    let role = "rbac.authorization.k8s.io";
-    vec![
-        json!({
-            "apiVersion": "serin.dev/v1beta1", "kind": "AlertProvider", "metadata": {"name": "chat", "namespace": HOME},
-            "spec": {"type": type_, "secretRef": {"name": "chat"}},
-        }),
-        json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {"name": "chat", "namespace": HOME, "labels": {"serin.dev/credentials": "true"}},
-            "data": {"address": ADDRESS, "token": TOKEN},
-        }),
-        json!({
-            "apiVersion": format!("{role}/v1"), "kind": "RoleBinding", "metadata": {"name": "serin-secrets", "namespace": HOME},
-            "roleRef": {"apiGroup": role, "kind": "ClusterRole", "name": "serin-secrets"},
-            "subjects": [{"kind": "ServiceAccount", "name": "serin", "namespace": "serin-system"}],
-        }),
-    ]
+    let provider = json!({
+        "apiVersion": "serin.dev/v1beta1", "kind": "AlertProvider", "metadata": {"name": "chat", "namespace": HOME},
+        "spec": {"type": type_, "secretRef": {"name": "chat"}},
+    });
+    let secret = objects::credentials("chat", &SECRET);
+    std::iter::once(provider).chain(secret).collect()
 }
 
 async fn alerted(severity: &str, objects: &[Value]) -> Story {
@@ -140,7 +131,7 @@ async fn what_is_missing_is_named() {
     };
     let unbound = {
         let mut secret = all[1].clone();
-        secret["data"] = json!({"token": TOKEN});
+        secret["data"].as_object_mut().unwrap().remove("address");
         secret
     };
     let (provider, secret, right) = (all[0].clone(), all[1].clone(), all[2].clone());

@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::story::Story;
 use crate::story::crash::Crash;
 use crate::story::hooks::Mood;
-use crate::story::objects::HOME;
+use crate::story::objects;
 use crate::story::oracle::breaches;
 use crate::story::setting::Setting;
 
@@ -213,23 +211,6 @@ fn short(keys: Vec<String>) -> BTreeSet<String> {
     keys.into_iter().filter_map(rest).collect()
 }
 
-/// A Secret for hooks at this address, and Serin's right to read it.
-fn secret(address: &str) -> [Value; 2] {
-    let role = "rbac.authorization.k8s.io";
-    let data = json!({"address": STANDARD.encode(address), "token": STANDARD.encode("t0ken")});
-    [
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "data": data,
-            "metadata": {"name": "proof", "namespace": HOME, "labels": {"serin.dev/credentials": "true"}},
-        }),
-        json!({
-            "apiVersion": format!("{role}/v1"), "kind": "RoleBinding", "metadata": {"name": "serin-secrets", "namespace": HOME},
-            "roleRef": {"apiGroup": role, "kind": "ClusterRole", "name": "serin-secrets"},
-            "subjects": [{"kind": "ServiceAccount", "name": "serin", "namespace": "serin-system"}],
-        }),
-    ]
-}
-
 #[tokio::test(start_paused = true)]
 async fn credentials_go_to_their_own_address_alone() {
     let rows = [
@@ -247,6 +228,8 @@ async fn credentials_go_to_their_own_address_alone() {
         let mut setting = hooked("rollout");
         setting.spec["analysis"]["webhooks"][0]["secretRef"] = json!({"name": "proof"});
         let story = Story::adopted(1, setting).await;
+        let secret =
+            |address| objects::credentials("proof", &[("address", address), ("token", "t0ken")]);
         for object in address.map(secret).into_iter().flatten() {
             story.world.put(object).unwrap();
         }

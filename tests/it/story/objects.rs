@@ -1,5 +1,7 @@
 //! The objects of the team whose release is told.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use serin::sim::store::Key;
 
@@ -86,4 +88,25 @@ pub(crate) fn own_route() -> Value {
             "rules": [{"backendRefs": [{"name": APP, "port": 80}]}],
         },
     })
+}
+
+/// A Secret with these texts that Serin may send, and its right to read it.
+pub(crate) fn credentials(name: &str, texts: &[(&str, &str)]) -> [Value; 2] {
+    let encoded = |text: &str| Value::from(STANDARD.encode(text));
+    let data: Value = texts
+        .iter()
+        .map(|(key, text)| (*key, encoded(text)))
+        .collect();
+    let role = "rbac.authorization.k8s.io";
+    [
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "data": data,
+            "metadata": {"name": name, "namespace": HOME, "labels": {"serin.dev/credentials": "true"}},
+        }),
+        json!({
+            "apiVersion": format!("{role}/v1"), "kind": "RoleBinding", "metadata": {"name": "serin-secrets", "namespace": HOME},
+            "roleRef": {"apiGroup": role, "kind": "ClusterRole", "name": "serin-secrets"},
+            "subjects": [{"kind": "ServiceAccount", "name": "serin", "namespace": "serin-system"}],
+        }),
+    ]
 }
