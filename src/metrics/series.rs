@@ -275,9 +275,7 @@ fn gateway_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
     let new =
         format!("httproute-{home}-{route}-gw-.+-[0-9a-f]{{20}}-svc-{namespace}-{service}-[0-9]+");
     let pattern = format!("({old}-{}|{new})@kubernetesgateway", subject.port);
-    ["service", "exported_service"]
-        .map(|label| format!("{label}=~{}", string(&pattern)))
-        .into()
+    named_service(&format!("=~{}", string(&pattern)))
 }
 
 /// A name as Traefik normalises it: parts of letters and digits, joined by `-`.
@@ -300,15 +298,20 @@ fn pod_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
     ]
 }
 
+/// Selectors of series of a Service as its proxy calls it, in the proxy's own label and in what a scrape makes of it.
+fn named_service(is: &str) -> Vec<String> {
+    ["service", "exported_service"]
+        .map(|label| format!("{label}{is}"))
+        .into()
+}
+
 /// Traefik's name of a Service in a route of its own definitions. Exactly this port: a pattern of stable would find the canary.
 fn traefik_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
     let Subject {
         namespace, port, ..
     } = subject;
     let service = string(&format!("{namespace}-{}-{port}@kubernetescrd", arm.service));
-    ["service", "exported_service"]
-        .map(|label| format!("{label}={service}"))
-        .into()
+    named_service(&format!("={service}"))
 }
 
 /// Requests that reached the Pods of a workload, as their sidecars count them.
@@ -397,9 +400,7 @@ fn kuma_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
         namespace, port, ..
     } = subject;
     let service = string(&format!("{}_{namespace}_svc_{port}", arm.service));
-    ["service", "exported_service"]
-        .map(|label| format!("{label}={service}"))
-        .into()
+    named_service(&format!("={service}"))
 }
 
 /// The routes by name, which both arms share, and the Pods by address. Without one a selector would find other people's series.

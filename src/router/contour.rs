@@ -4,7 +4,7 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
-use crate::objects::{Kind, ObjectKey, Seen};
+use crate::objects::{Kind, ObjectKey};
 use crate::rollout::observed::{Acceptance, Problem, Weight};
 use crate::router::acceptance::fulfilled;
 use crate::router::form::{CONTOUR, Form, elements};
@@ -75,11 +75,6 @@ impl Maker for HttpProxies {
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
         let arms = Arms::of(FORM, canary).ok()?;
         arms.weight(elements(&route(&arms, spec)?["services"]))
-    }
-
-    fn acceptance(&self, canary: &Canary, route: &DynamicObject, _: &Seen) -> Acceptance {
-        let key = ObjectKey::new(Kind::HttpProxy, &canary.home(), canary.service_name());
-        acceptance(&key, route)
     }
 
     /// The one that includes it may lead a host here.

@@ -6,8 +6,8 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::crd::canary::{Canary, CanaryService};
-use crate::objects::{Kind, Seen};
-use crate::rollout::observed::{Acceptance, Problem, Weight};
+use crate::objects::Kind;
+use crate::rollout::observed::{Problem, Weight};
 use crate::router::form::{Form, ISTIO, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
@@ -96,10 +96,6 @@ impl Maker for VirtualServices {
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
         let arms = Arms::of(FORM, canary).ok()?;
         arms.weight(elements(&rule(&arms, spec, protocol(canary))?["route"]))
-    }
-
-    fn acceptance(&self, _: &Canary, _: &DynamicObject, _: &Seen) -> Acceptance {
-        Acceptance::Accepted
     }
 
     /// In the mesh a Service answers without it; gateways, and VirtualServices that delegate to it, do not.

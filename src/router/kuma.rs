@@ -6,8 +6,8 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
-use crate::objects::{Kind, Labels, Seen};
-use crate::rollout::observed::{Acceptance, Problem, Weight};
+use crate::objects::{Kind, Labels};
+use crate::rollout::observed::{Problem, Weight};
 use crate::router::form::{Form, KUMA, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
@@ -81,10 +81,6 @@ impl Maker for MeshHttpRoutes {
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
         let arms = Arms::of(FORM, canary).ok()?;
         arms.weight(backends(rule(&arms, spec)?.1))
-    }
-
-    fn acceptance(&self, _: &Canary, _: &DynamicObject, _: &Seen) -> Acceptance {
-        Acceptance::Accepted
     }
 
     /// In the mesh the Service answers without it.

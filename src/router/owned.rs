@@ -8,7 +8,7 @@ use crate::crd::canary::Canary;
 use crate::objects::{Change, Kind, Labels, Live, ObjectKey, Seen, mark};
 use crate::rollout::observed::{Acceptance, Problem, Routes, Split, Weight};
 use crate::router::companion::{self, Companion};
-use crate::router::{RouterError, editor, missing, refusal, spoken};
+use crate::router::{RouterError, accepted, editor, missing, refusal, spoken};
 
 /// Annotation of a route that outlived its Canary: whose it is since. The label `serin.dev/canary-uid` cannot change, or Serin
 /// could mark what is not its own.
@@ -38,8 +38,11 @@ pub(super) trait Maker: Send + Sync {
     ) -> Result<Value, Problem>;
     /// The canary's weight, whatever else the spec says.
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight>;
-    /// Whether the controllers of the route run it as it stands.
-    fn acceptance(&self, canary: &Canary, route: &DynamicObject, seen: &Seen) -> Acceptance;
+    /// Whether the controllers of the route run it as it stands: what they say of any route of this kind, unless more is asked.
+    fn acceptance(&self, canary: &Canary, route: &DynamicObject, seen: &Seen) -> Acceptance {
+        let key = ObjectKey::new(self.kind(), &canary.home(), canary.service_name());
+        accepted(&key, route, seen)
+    }
     /// The fields without the canary, for a route that may be all that answers its hosts; `None`: nobody misses it.
     fn release(&self, canary: &Canary, spec: Value) -> Option<Value>;
     /// Labels that the route needs for its controllers.

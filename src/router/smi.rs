@@ -6,8 +6,8 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
-use crate::objects::{Kind, Seen};
-use crate::rollout::observed::{Acceptance, Problem, Weight};
+use crate::objects::Kind;
+use crate::rollout::observed::{Problem, Weight};
 use crate::router::form::{Form, SMI, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
@@ -80,10 +80,6 @@ impl Maker for TrafficSplits {
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
         let arms = Arms::of(self.1, canary).ok()?;
         arms.weight(elements(&spec["backends"]))
-    }
-
-    fn acceptance(&self, _: &Canary, _: &DynamicObject, _: &Seen) -> Acceptance {
-        Acceptance::Accepted
     }
 
     /// In the mesh the Service answers without it.

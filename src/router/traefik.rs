@@ -6,8 +6,8 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
-use crate::objects::{Kind, Seen};
-use crate::rollout::observed::{Acceptance, Problem, Weight};
+use crate::objects::Kind;
+use crate::rollout::observed::{Problem, Weight};
 use crate::router::form::{Form, TRAEFIK, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
@@ -72,10 +72,6 @@ impl Maker for TraefikServices {
         let standing = elements(&spec["weighted"]["services"]);
         let none = !standing.is_empty() && !arms.both(standing);
         arms.weight(standing).or(none.then_some(Weight::ZERO))
-    }
-
-    fn acceptance(&self, _: &Canary, _: &DynamicObject, _: &Seen) -> Acceptance {
-        Acceptance::Accepted
     }
 
     /// An IngressRoute may send to it.
