@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `MUTANT=name` | try this one alone |
 //! | `WORD …` | try those whose name holds one of the words |
+//! | `--turn=K/N` | every Nth of them, beginning with number K |
 //! | `--list` | print the names |
 
 #![expect(clippy::print_stdout, reason = "this program prints its results")]
@@ -19,7 +20,7 @@ mod trial;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::package::Package;
 use crate::table::Mutant;
@@ -46,8 +47,11 @@ fn main() -> ExitCode {
 fn run() -> Result<(usize, usize)> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let all = table::read()?;
+    let (first, each) = turn(&arguments)?;
     let chosen: Vec<&Mutant> = all
         .iter()
+        .skip(first)
+        .step_by(each)
         .filter(|mutant| is_chosen(&mutant.name, &arguments))
         .collect();
     if arguments.iter().any(|argument| argument == "--list") {
@@ -65,6 +69,20 @@ fn run() -> Result<(usize, usize)> {
     }
     let failed = try_all(workers, &chosen);
     Ok((chosen.len() + 1 - failed, failed))
+}
+
+/// The place of the first that is tried, and how many further the next one is.
+fn turn(arguments: &[String]) -> Result<(usize, usize)> {
+    let said = arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix("--turn="));
+    let Some(said) = said else { return Ok((0, 1)) };
+    let read = said
+        .split_once('/')
+        .and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+    let (number, of): (usize, usize) = read.context("--turn needs K/N, as 2/4")?;
+    ensure!(of > 0, "--turn: one in none is nothing");
+    Ok((number % of, of))
 }
 
 fn is_chosen(name: &str, arguments: &[String]) -> bool {

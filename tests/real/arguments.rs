@@ -17,6 +17,27 @@ pub(crate) struct Arguments {
     pub(crate) jobs: usize,
     /// How often each runs.
     pub(crate) repeat: usize,
+    /// Whose turn it is.
+    turn: Option<Turn>,
+}
+
+/// A run that leaves out what other runs try: of each number the first scenario, and every `of`th of the others.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    number: usize,
+    of: usize,
+}
+
+impl Turn {
+    /// Whether the scenario at this place of the list runs.
+    fn takes(self, place: usize) -> bool {
+        let number = ALL[place].number;
+        let before = ALL[..place].iter().filter(|case| case.number == number);
+        match before.count() {
+            0 => true,
+            place => (place + self.number).is_multiple_of(self.of),
+        }
+    }
 }
 
 impl Arguments {
@@ -28,6 +49,7 @@ impl Arguments {
             keep: false,
             jobs: JOBS,
             repeat: 1,
+            turn: None,
         };
         let mut given = given.flat_map(|one| match one.split_once('=') {
             Some((option, value)) if one.starts_with("--") => {
@@ -41,6 +63,7 @@ impl Arguments {
                 "--keep" => arguments.keep = true,
                 "--jobs" | "--test-threads" => arguments.jobs = number(&argument, given.next())?,
                 "--repeat" => arguments.repeat = number(&argument, given.next())?,
+                "--turn" => arguments.turn = Some(turn(given.next())?),
                 option if option.starts_with('-') => return Err(format!("what is {option}?")),
                 _ => arguments.filters.push(argument),
             }
@@ -53,15 +76,27 @@ impl Arguments {
 
     /// The scenarios that were asked for, in their order.
     pub(crate) fn chosen(&self) -> Vec<&'static Case> {
-        let wanted = |case: &&Case| {
+        let wanted = |(place, case): &(usize, &Case)| {
             let is = |filter: &String| match filter.parse::<u32>() {
                 Ok(number) => number == case.number,
                 Err(_) => case.name.contains(filter.as_str()),
             };
-            self.filters.is_empty() || self.filters.iter().any(is)
+            let asked = self.filters.is_empty() || self.filters.iter().any(is);
+            asked && self.turn.is_none_or(|turn| turn.takes(*place))
         };
-        ALL.iter().filter(wanted).collect()
+        let chosen = ALL.iter().enumerate().filter(wanted);
+        chosen.map(|(_, case)| case).collect()
     }
+}
+
+/// `K/N`.
+fn turn(value: Option<String>) -> Result<Turn, String> {
+    let value = value.unwrap_or_default();
+    let parts = value.split_once('/').and_then(|(number, of)| {
+        let (number, of) = (number.parse().ok()?, of.parse().ok()?);
+        (of > 0).then_some(Turn { number, of })
+    });
+    parts.ok_or_else(|| format!("--turn needs K/N, as 2/3, and not {value:?}"))
 }
 
 fn number(option: &str, value: Option<String>) -> Result<usize, String> {

@@ -9,6 +9,7 @@
 //! | `--list` | print the scenarios, and `alone` behind those that run alone |
 //! | `--jobs 3` | how many run at the same time |
 //! | `--repeat 3` | run each so many times |
+//! | `--turn 2/3` | of each number the first, and of the others every third, from another one on for 0/3 and 1/3 |
 //! | `--keep` | take a cluster that is up, and leave it up |
 //! | `SERIN_REQUIRE_REAL=1` | what cannot run has failed |
 //! | `SERIN_CLUSTER=serin` | name of the cluster |

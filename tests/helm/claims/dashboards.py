@@ -186,6 +186,7 @@ PROCESS = [
         [f'type="prometheus",result="answered",le="{le}"' for le in BUCKETS],
         GROWS,
     ),
+    ("serin_notifications_total", ['type="slack",result="sent"'], GROWS),
     ("serin_invariant_breaches_total", ['id="T3"'], "1x60"),
 ]
 
