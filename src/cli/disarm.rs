@@ -171,7 +171,7 @@ fn full_name(canary: &Canary) -> String {
 fn runs(canary: &Canary) -> bool {
     canary.status.as_ref().is_some_and(|status| {
         let busy = !status.phase.is_idle() && status.phase != Phase::Initializing;
-        busy || status.traffic.wanted > 0 || status.traffic.written > 0
+        busy || status.traffic.reaches_canary()
     })
 }
 
@@ -216,7 +216,7 @@ impl Disarm<'_> {
 
     fn takes_traffic(&self) -> bool {
         let status = self.canary.status.as_ref();
-        status.is_some_and(|status| status.traffic.written > 0 || status.traffic.wanted > 0)
+        status.is_some_and(|status| status.traffic.reaches_canary())
     }
 
     /// Marks go in a write of their own: it is the only form in which the gate lets them go.

@@ -490,5 +490,17 @@ fn step_words(step: &PlannedStep) -> String {
             )
         }
     };
-    format!("{}%{pause}", step.weight)
+    format!("{}{pause}", traffic_words(step))
+}
+
+/// What a step gives the canary, in few words.
+fn traffic_words(step: &PlannedStep) -> String {
+    let beside = step.matched || step.mirror > 0;
+    let parts = [
+        (step.weight > 0 || !beside).then(|| format!("{}%", step.weight)),
+        step.matched.then(|| "matching".to_owned()),
+        (step.mirror > 0).then(|| format!("copies of {}%", step.mirror)),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    parts.join(" + ")
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::crd::alert::AlertRoute;
 use crate::crd::canary::Open;
 use crate::crd::hook::Hook;
+use crate::crd::matching::RequestMatch;
 
 /// Steps, checks and limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -75,13 +76,13 @@ pub struct Analysis {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub alerts: Vec<AlertRoute>,
-    /// A/B testing by header or cookie. Comes later; set, it is refused.
+    /// A/B testing: requests that one of these describes go to the canary. Without weights they alone do.
     #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
-    pub matches: Vec<Open>,
-    /// Copies of requests to the canary. Comes later; set, it is refused.
+    #[schemars(length(max = 16))]
+    pub matches: Vec<RequestMatch>,
+    /// The canary gets copies of requests, whose answers nobody sees, before it gets any share; with `iterations` in all rounds.
     pub mirror: bool,
-    /// Share of copied requests. Comes later; set, it is refused.
+    /// Share of copied requests, in percent; 100 if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub mirror_weight: Option<i32>,
@@ -140,7 +141,7 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub checks: Option<u32>,
-    /// Share of copied requests. Comes later; set, it is refused.
+    /// Share of requests that are copied to the canary from here on, in percent; 0 ends that.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub set_mirror: Option<i32>,

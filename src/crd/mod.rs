@@ -7,6 +7,7 @@ pub mod bound;
 pub mod canary;
 pub mod definition;
 pub mod hook;
+pub mod matching;
 pub mod metric_template;
 pub mod moment;
 pub mod names;

@@ -198,11 +198,29 @@ pub struct TrafficStatus {
     /// Since when the router runs the wanted weight, by its own word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Moment>,
+    /// Matching requests shall go to the canary, whatever its weight.
+    #[serde(skip_serializing_if = "is_default")]
+    pub matched: bool,
+    /// The share of requests that shall be copied to the canary, in percent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mirror: u8,
+    /// The route sends matching requests, or copies, to the canary, as it was last read.
+    #[serde(skip_serializing_if = "is_default")]
+    pub beside: bool,
     /// Ready canary Pods that backed the accepted weight: fewer are a loss.
     pub backed: i32,
     /// Times at which somebody else's weights were put right, within the last five minutes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub corrections: Vec<Moment>,
+}
+
+impl TrafficStatus {
+    /// Whether any request goes to the canary, or shall go there.
+    #[must_use]
+    pub fn reaches_canary(&self) -> bool {
+        let wanted = self.wanted > 0 || self.matched || self.mirror > 0;
+        wanted || self.written > 0 || self.beside
+    }
 }
 
 /// The revision that the main release runs.
@@ -292,6 +310,12 @@ pub struct Verdict {
 pub struct PlannedStep {
     /// The canary's weight in this step, in percent.
     pub weight: u8,
+    /// Requests that `analysis.match` describes go to the canary, whatever its weight.
+    #[serde(skip_serializing_if = "is_default")]
+    pub matched: bool,
+    /// Share of requests that are copied to the canary, in percent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub mirror: u8,
     /// Passed checks that end it.
     pub checks: u32,
     /// How long to stay after the checks; a pause that is not set is none.
@@ -480,4 +504,9 @@ pub struct GateStatus {
     /// When it is tried next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Moment>,
+}
+
+/// Whether a value is the one that is not written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -9,7 +9,7 @@ use crate::crd::status::{
     CandidateStatus, Mark, Memory, Outcome, Phase, Release, StableStatus, StepStatus, TrafficLevel,
     Verdict,
 };
-use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Target};
+use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Routes, Target};
 use crate::rollout::tick::{Asked, Tick};
 use crate::rollout::{hooks, steps};
 
@@ -72,7 +72,7 @@ pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
         marks,
         verdict: None,
     });
-    let first = plan.first().map_or(0, |step| step.weight);
+    let first = plan.first().map_or_else(Routes::default, steps::routes);
     tick.status.plan = plan;
     tick.status.restart_at = None;
     tick.status.failed_checks = 0;
@@ -82,7 +82,7 @@ pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     tick.status.memory = Some(Memory::default());
     enter(tick, 0);
     tick.want(if hooks::precede_weight(tick) {
-        0
+        Routes::default()
     } else {
         first
     });
@@ -254,7 +254,7 @@ pub(crate) fn fail(tick: &mut Tick<'_>, outcome: Outcome, reason: String, by: Op
     );
     close(tick, outcome, reason.clone(), by);
     tick.status.step = None;
-    tick.want(0);
+    tick.leave();
     tick.say(reason);
     tick.go(Phase::Failed);
 }

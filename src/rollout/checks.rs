@@ -11,9 +11,9 @@ use crate::analysis::{Measure, MetricPlan, threshold, traffic};
 use crate::crd::canary::OnNoData;
 use crate::crd::moment::Moment;
 use crate::crd::status::{CheckStatus, CheckVerdict, Phase, PlannedStep, TrafficLevel};
-use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, TrafficKind};
+use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Routes, TrafficKind, Weight};
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{hooks, round};
+use crate::rollout::{hooks, round, steps};
 
 /// The fast lane is never slower than this (ANALYSIS 2.5 has 5 s for the comparison; guards need a few scrapes).
 const SLOWEST_LANE: Duration = Duration::from_secs(15);
@@ -49,7 +49,7 @@ pub(crate) fn round(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
     let full = hooks.is_some();
     let round = Round { full, ..round };
     let restarts = restarts(tick, round.at);
-    let mut checks = metrics(tick, &round, planned.weight)?;
+    let mut checks = metrics(tick, &round, steps::routes(planned))?;
     checks.extend(hooks.into_iter().flatten());
     checks.extend(restarts);
     if round.full {
@@ -158,10 +158,10 @@ fn readiness(tick: &Tick<'_>, at: Moment) -> CheckStatus {
     }
 }
 
-fn metrics(tick: &mut Tick<'_>, round: &Round, weight: u8) -> Asked<Vec<CheckStatus>> {
+fn metrics(tick: &mut Tick<'_>, round: &Round, routes: Routes) -> Asked<Vec<CheckStatus>> {
     ask(tick, round)?;
     let plans = &tick.seen.metrics;
-    let low = weight == 0
+    let low = routes.canary == Weight::ZERO
         || tick
             .candidate()
             .is_some_and(|candidate| candidate.traffic == Some(TrafficLevel::Low));
@@ -175,7 +175,7 @@ fn metrics(tick: &mut Tick<'_>, round: &Round, weight: u8) -> Asked<Vec<CheckSta
                 checks.push(check);
                 if let Some(whole) = whole.filter(|_| !weighed) {
                     weighed = true;
-                    checks.extend(weigh(tick, &whole, weight, round));
+                    checks.extend(weigh(tick, &whole, routes, round));
                 }
             }
         }
@@ -278,7 +278,7 @@ fn share(
 /// Without a weight nobody but a load test sends the canary requests: no data is what is to be expected, and holds nothing.
 fn expected_silence(tick: &Tick<'_>, plan: &MetricPlan, check: CheckStatus) -> CheckStatus {
     let silent = check.verdict == CheckVerdict::NoData && plan.on_no_data != OnNoData::Fail;
-    if silent && tick.status.traffic.wanted == 0 {
+    if silent && !tick.wanted().reach() {
         return CheckStatus {
             verdict: CheckVerdict::Unproven,
             ..check
@@ -371,7 +371,7 @@ fn missing(plan: &MetricPlan, verdict: CheckVerdict, message: String, at: Moment
 fn weigh(
     tick: &mut Tick<'_>,
     whole: &Increments,
-    weight: u8,
+    routes: Routes,
     round: &Round,
 ) -> Option<CheckStatus> {
     if tick.kind() != TrafficKind::Weighted {
@@ -381,6 +381,11 @@ fn weigh(
     if round.full {
         tick.status.traffic.observed = Some(format!("{share:.1}"));
     }
+    // Who sends matching requests, and how many, no weight says; copies are counted, too.
+    if routes.beside() {
+        return None;
+    }
+    let weight = routes.canary.percent();
     // Pods count probes and callers that bypass the route as well: only a gross difference is held against the weight there.
     if whole.by_pods && share * 2.0 >= f64::from(weight) {
         return None;

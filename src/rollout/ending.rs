@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::crd::canary::DeletionPolicy;
 use crate::rollout::attempt;
-use crate::rollout::observed::{Gate, Target};
+use crate::rollout::observed::{Gate, Routes, Target};
 use crate::rollout::tick::Tick;
 
 /// After so long the finalizer goes, whatever could not be given back (SAFETY L3).
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// One tick of the end: weight 0 and no canary, then the target by `deletionPolicy`, then the routes.
 pub(crate) fn end(tick: &mut Tick<'_>) {
-    tick.want(0);
+    tick.leave();
     if expired(tick) {
         tick.warn(
             "FinaliseStuck",
@@ -62,7 +62,7 @@ fn gone(tick: &Tick<'_>) -> bool {
         .ending
         .as_ref()
         .is_some_and(|ending| ending.given_back.is_some());
-    let routed = tick.written().is_some_and(|weight| weight.percent() > 0);
+    let routed = tick.written().is_some_and(Routes::reach);
     tick.seen.canary.is_none()
         && unlocked
         && (given_back || !routed && (tick.seen.split.is_none() || attempt::retired(tick)))

@@ -18,7 +18,7 @@ const PROOF_RETRY: Duration = Duration::from_secs(30);
 
 /// Initializing: target, Services, route and gate have to be there before anything is claimed.
 pub(crate) fn initialize(tick: &mut Tick<'_>) -> Asked<()> {
-    tick.want(0);
+    tick.leave();
     if let Some(refusal) = tick.refusal() {
         tick.say(refusal);
         return Ok(());
@@ -211,7 +211,7 @@ fn restart(tick: &mut Tick<'_>) {
     tick.status.candidate = None;
     tick.status.step = None;
     tick.status.gate = None;
-    tick.want(0);
+    tick.leave();
     tick.go(Phase::Initializing);
 }
 

@@ -1,9 +1,9 @@
 //! Invariants of SAFETY that every action has to keep: the net under the planner. What would break one is left out, and said.
 
 use crate::rollout::decision::Action;
-use crate::rollout::observed::{Gate, TrafficKind, Weight};
-use crate::rollout::size;
+use crate::rollout::observed::{Gate, Routes, TrafficKind, Weight};
 use crate::rollout::tick::Tick;
+use crate::rollout::{size, steps};
 
 /// Splits a plan into what may be done and what must not, with the reason of each breach. After a breach nothing follows: later
 /// actions rely on earlier ones.
@@ -21,7 +21,7 @@ pub(crate) fn sift(tick: &Tick<'_>, plan: Vec<Action>) -> (Vec<Action>, Vec<Stri
 fn breach(tick: &Tick<'_>, action: &Action) -> Option<String> {
     let broken = match action {
         Action::Release { revision } => released_unverified(tick, revision),
-        Action::Route(routes) => raised_unready(tick, routes.canary),
+        Action::Route(routes) => raised_unready(tick, *routes),
         Action::Remove => removed_in_use(tick),
         Action::Arm => armed_too_early(tick),
         Action::Revert { revision } => reverted_to_unknown(tick, revision),
@@ -52,36 +52,33 @@ fn released_unverified(tick: &Tick<'_>, revision: &str) -> Broken {
 }
 
 /// T3: no share without readiness. Keeping or lowering a share is always allowed.
-fn raised_unready(tick: &Tick<'_>, weight: Weight) -> Broken {
-    let written = tick.written().map_or(0, Weight::percent);
-    if weight.percent() <= written {
+fn raised_unready(tick: &Tick<'_>, routes: Routes) -> Broken {
+    let written = tick.written().unwrap_or_default();
+    if written.or(routes) == written {
         return None;
     }
     let ready = tick.canary_arm().map_or(0, |canary| canary.arm.ready);
-    let needed = size::canary(tick, weight.percent());
+    let needed = size::canary(tick, routes);
     let threshold = i64::from(tick.spec.analysis.canary_ready_threshold.clamp(1, 100));
     if i64::from(ready) * 100 < i64::from(needed) * threshold {
         return Some((
             "T3",
-            format!(
-                "{ready} of {needed} canary Pods are ready for {} %",
-                weight.percent()
-            ),
+            format!("{ready} of {needed} canary Pods are ready for {routes}"),
         ));
     }
-    let planned = tick
-        .status
-        .plan
-        .iter()
-        .any(|step| step.weight == weight.percent())
-        || weight == Weight::ALL;
-    let known = planned || weight.percent() == tick.status.canary_weight;
-    (!known).then(|| {
-        (
-            "T2",
-            format!("{} % is no weight of the plan", weight.percent()),
-        )
-    })
+    unplanned(tick, routes)
+}
+
+/// T2: only what the plan says, or what was in force.
+fn unplanned(tick: &Tick<'_>, routes: Routes) -> Broken {
+    let weight = routes.canary;
+    let mut plan = tick.status.plan.iter().map(steps::routes);
+    let shared = plan.any(|step| step.canary == weight) || weight == Weight::ALL;
+    let shared = shared || weight.percent() == tick.status.canary_weight;
+    let mut plan = tick.status.plan.iter().map(steps::routes);
+    let beside = !routes.beside()
+        || plan.any(|step| (step.matched, step.mirror) == (routes.matched, routes.mirror));
+    (!shared || !beside).then(|| ("T2", format!("{routes} is no weight of the plan")))
 }
 
 /// T6: the canary never goes while a weight may send to it.
@@ -89,11 +86,11 @@ fn removed_in_use(tick: &Tick<'_>) -> Broken {
     if tick.kind() == TrafficKind::Replicas {
         return None;
     }
-    let written = tick.written().map_or(0, Weight::percent);
-    (written > 0 || tick.status.traffic.wanted > 0).then(|| {
+    let written = tick.written().unwrap_or_default();
+    (written.reach() || tick.wanted().reach()).then(|| {
         (
             "T6",
-            format!("the route still sends {written} % to the canary"),
+            format!("the route still sends {written} to the canary"),
         )
     })
 }

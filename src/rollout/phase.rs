@@ -86,7 +86,7 @@ fn begin_ending(tick: &mut Tick<'_>) {
             None,
         );
     }
-    tick.want(0);
+    tick.leave();
     tick.status.ending = Some(Ending {
         since: tick.now,
         given_back: None,

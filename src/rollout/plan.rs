@@ -9,7 +9,7 @@ use crate::crd::status::{Outcome, Phase};
 use crate::rollout::decision::Action;
 use crate::rollout::observed::{Gate, Presence, Readiness, Routes, Target, TrafficKind, Weight};
 use crate::rollout::tick::Tick;
-use crate::rollout::{ending, size};
+use crate::rollout::{ending, size, steps};
 
 /// How long the verdict stands on the target (SAFETY G9).
 pub(crate) const VERDICT_LIFETIME: Duration = Duration::from_secs(600);
@@ -227,13 +227,8 @@ fn lockable_and_open(tick: &Tick<'_>) -> bool {
 
 /// The canary workload, at the size of the largest weight that may reach it. It never shrinks while a weight may.
 fn place(tick: &Tick<'_>, plan: &mut Vec<Action>) {
-    let weight = tick
-        .status
-        .traffic
-        .wanted
-        .max(planned_weight(tick))
-        .max(written(tick));
-    let replicas = size::canary(tick, weight);
+    let written = tick.written().unwrap_or_default();
+    let replicas = size::canary(tick, tick.wanted().or(planned(tick)).or(written));
     let wanted = if tick.kind() == TrafficKind::Replicas {
         tick.status.traffic.wanted
     } else {
@@ -245,7 +240,9 @@ fn place(tick: &Tick<'_>, plan: &mut Vec<Action>) {
     }
     let grown = current.is_some_and(|canary| canary.arm.replicas >= replicas);
     let weighed = tick.kind() != TrafficKind::Replicas
-        || tick.written().is_some_and(|seen| seen.percent() == wanted);
+        || tick
+            .written()
+            .is_some_and(|seen| seen.canary.percent() == wanted);
     // A backend without a ready Pod takes the whole route with it at some proxies: the Service follows once there is one.
     let services = &tick.seen.services;
     let pointed = services.selects_canary || !services.canary_has_pods;
@@ -261,17 +258,14 @@ fn place(tick: &Tick<'_>, plan: &mut Vec<Action>) {
     });
 }
 
-fn planned_weight(tick: &Tick<'_>) -> u8 {
+/// What the step that is under way is to give the canary.
+fn planned(tick: &Tick<'_>) -> Routes {
     let index = tick
         .step()
         .and_then(|step| usize::try_from(step.index).ok());
     index
         .and_then(|index| tick.status.plan.get(index))
-        .map_or(0, |step| step.weight)
-}
-
-fn written(tick: &Tick<'_>) -> u8 {
-    tick.written().map_or(0, Weight::percent)
+        .map_or_else(Routes::default, steps::routes)
 }
 
 /// Scales the main release up where traffic has to come back to one that was made smaller meanwhile.
@@ -285,43 +279,38 @@ fn route(tick: &Tick<'_>, plan: &mut Vec<Action>) {
         return;
     }
     let Some(split) = &tick.seen.split else {
-        let weight = if may_raise(tick) {
-            tick.status.traffic.wanted
-        } else {
-            0
-        };
-        plan.push(Action::Route(Routes {
-            canary: Weight::new(weight),
-        }));
+        let allowed = Some(tick.wanted()).filter(|_| may_raise(tick));
+        plan.push(Action::Route(allowed.unwrap_or_default()));
         return;
     };
     let goal = goal(tick);
-    if split.routes != Some(Routes { canary: goal }) {
-        plan.push(Action::Route(Routes { canary: goal }));
+    if split.routes != Some(goal) {
+        plan.push(Action::Route(goal));
     }
 }
 
-/// The weight that may be written now.
-fn goal(tick: &Tick<'_>) -> Weight {
-    let wanted = tick.status.traffic.wanted;
-    let written = written(tick);
-    if wanted == 0 {
-        return Weight::new(size::retreat_weight(tick));
+/// What may be written now.
+fn goal(tick: &Tick<'_>) -> Routes {
+    let wanted = tick.wanted();
+    let written = tick.written().unwrap_or_default();
+    if !wanted.reach() {
+        return Routes::share(size::retreat_weight(tick));
     }
     if wanted == written || may_raise(tick) {
-        return Weight::new(wanted);
+        return wanted;
     }
     // What was in force may stay, but not what somebody else added.
-    Weight::new(wanted.min(written).min(tick.status.canary_weight))
+    let mut kept = wanted.and(written);
+    kept.canary = kept.canary.min(Weight::new(tick.status.canary_weight));
+    kept
 }
 
 /// The canary is ready, as large as the wanted weight needs, behind its Service, and stable cannot shrink (SAFETY T3, C2).
 fn may_raise(tick: &Tick<'_>) -> bool {
-    let wanted = tick.status.traffic.wanted;
     let Some(canary) = tick.canary_arm() else {
         return false;
     };
-    let enough = canary.arm.replicas >= size::canary(tick, wanted);
+    let enough = canary.arm.replicas >= size::canary(tick, tick.wanted());
     let ready = canary.arm.readiness == Readiness::Ready && canary.arm.ready > 0;
     let ours = canary.arm.revision == tick.candidate_revision() && !canary.deleting;
     enough && ready && ours && tick.seen.services.points_at_canary && !lockable_and_open(tick)
@@ -331,8 +320,7 @@ fn may_raise(tick: &Tick<'_>) -> bool {
 fn promote(tick: &Tick<'_>, plan: &mut Vec<Action>) {
     let Some(target) = tick.target() else { return };
     route(tick, plan);
-    let wanted = tick.status.traffic.wanted;
-    let shared = tick.canary_arm().is_some() && wanted > 0;
+    let shared = tick.canary_arm().is_some() && tick.wanted().reach();
     if shared && !tick.in_force() && tick.kind() == TrafficKind::Switched {
         return;
     }
@@ -348,7 +336,7 @@ fn promote(tick: &Tick<'_>, plan: &mut Vec<Action>) {
 
 /// Blue/green: the main release rolls only once every client is on the canary.
 fn switched(tick: &Tick<'_>) -> bool {
-    tick.kind() != TrafficKind::Switched || tick.status.traffic.wanted == 0 || tick.settled()
+    tick.kind() != TrafficKind::Switched || !tick.wanted().reach() || tick.settled()
 }
 
 /// The way back: weight 0, accepted and settled; the canary Service points to stable; then the canary and the lock go.
@@ -360,11 +348,8 @@ fn retire(tick: &Tick<'_>, plan: &mut Vec<Action>) {
     if nothing {
         return;
     }
-    let unreachable = match tick.kind() {
-        TrafficKind::Replicas => tick.status.traffic.wanted == 0,
-        _ => tick.status.traffic.wanted == 0 && (tick.seen.split.is_none() || tick.settled()),
-    };
-    if !unreachable {
+    let routed = tick.kind() != TrafficKind::Replicas && tick.seen.split.is_some();
+    if tick.wanted().reach() || (routed && !tick.settled()) {
         return;
     }
     if !services.idle && services.canary == Presence::There {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::crd::hook::HookKind;
 use crate::crd::status::{Mark, Outcome, Phase, PlannedStep, Wait};
-use crate::rollout::observed::{Acceptance, CanaryArm, Gate, Target};
+use crate::rollout::observed::{Acceptance, CanaryArm, Gate, Routes, Target};
 use crate::rollout::readiness::{late, ready_canary};
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{attempt, checks, hooks, promotion, size};
+use crate::rollout::{attempt, checks, hooks, promotion, size, steps};
 
 /// One tick of an attempt that is under way.
 pub(crate) fn advance(tick: &mut Tick<'_>) -> Asked<()> {
@@ -115,7 +115,7 @@ fn end(tick: &mut Tick<'_>, outcome: Outcome, reason: &str) {
 
 /// Weight 0, then the canary goes; then what is held decides what comes next.
 fn retreat(tick: &mut Tick<'_>) {
-    tick.want(0);
+    tick.leave();
     tick.status.step = None;
     let verdict = tick
         .candidate()
@@ -143,8 +143,8 @@ fn retreat(tick: &mut Tick<'_>) {
 
 /// A canary that gets traffic and has lost Pods: weight 0 at once, and one failed check (LIFECYCLE, bad news does not wait).
 fn lost_readiness(tick: &mut Tick<'_>) {
-    let written = tick.written().map_or(0, |weight| weight.percent());
-    if tick.status.traffic.wanted == 0 || written == 0 {
+    let written = tick.written().unwrap_or_default();
+    if !tick.wanted().reach() || !written.reach() {
         return;
     }
     let ready = tick.canary_arm().map_or(0, |canary| canary.arm.ready);
@@ -155,11 +155,11 @@ fn lost_readiness(tick: &mut Tick<'_>) {
     }
     tick.status.failed_checks += 1;
     let text = format!(
-        "{ready} of {} canary Pods that carried {written} % are ready",
+        "{ready} of {} canary Pods that carried {written} are ready",
         tick.status.traffic.backed
     );
     tick.warn("CheckFailed", format!("{text}: weight 0"));
-    tick.want(0);
+    tick.leave();
     if let Some(step) = &mut tick.status.step {
         step.clock_at = None;
         step.next_at = None;
@@ -218,7 +218,7 @@ pub(crate) fn extend(tick: &mut Tick<'_>) {
 
 /// Without analysis: promoted as soon as the canary is ready, at whatever weight it has.
 fn hurry(tick: &mut Tick<'_>) {
-    let Some(canary) = ready_canary(tick, size::canary(tick, tick.status.traffic.wanted)) else {
+    let Some(canary) = ready_canary(tick, size::canary(tick, tick.wanted())) else {
         return;
     };
     tick.note(
@@ -252,14 +252,14 @@ fn step(tick: &mut Tick<'_>) -> Asked<()> {
     if tick.status.phase == Phase::Waiting {
         tick.go(Phase::Progressing);
     }
-    let Some(canary) = ready_canary(tick, size::canary(tick, planned.weight)) else {
+    let Some(canary) = ready_canary(tick, size::canary(tick, steps::routes(&planned))) else {
         return Ok(());
     };
-    if canary.arm.ready > 0 && tick.status.traffic.wanted != planned.weight {
+    if canary.arm.ready > 0 && tick.wanted() != steps::routes(&planned) {
         if !may_move(tick, index, &planned)? {
             return Ok(());
         }
-        tick.want(planned.weight);
+        tick.want(steps::routes(&planned));
     }
     if !clock_runs(tick, &planned) {
         return Ok(());
@@ -287,13 +287,13 @@ fn may_move(tick: &mut Tick<'_>, index: u32, planned: &PlannedStep) -> Asked<boo
     if index == 0 && !hooks::pass(tick, HookKind::PreRollout)? {
         return Ok(false);
     }
-    Ok(planned.weight <= tick.status.traffic.wanted
-        || hooks::pass(tick, HookKind::ConfirmTrafficIncrease)?)
+    let more = tick.wanted().or(steps::routes(planned)) != tick.wanted();
+    Ok(!more || hooks::pass(tick, HookKind::ConfirmTrafficIncrease)?)
 }
 
 /// A pause before anything is deployed: the phase Waiting.
 fn starts_with_pause(index: u32, planned: &PlannedStep) -> bool {
-    index == 0 && planned.weight == 0 && planned.checks == 0
+    index == 0 && !steps::routes(planned).reach() && planned.checks == 0
 }
 
 /// The step's clock runs once its weight is accepted and has settled.
@@ -309,13 +309,13 @@ fn clock_runs(tick: &mut Tick<'_>, planned: &PlannedStep) -> bool {
             Some(Acceptance::Pending(why) | Acceptance::Rejected(why)) => why.clone(),
             _ => "the route is being written".to_owned(),
         };
-        tick.say(format!("moving to {} %: {why}", planned.weight));
+        tick.say(format!("moving to {}: {why}", steps::routes(planned)));
         not_accepted(tick, &why);
         return false;
     };
     tick.say(format!(
-        "{} %: the weight is in force; the first checks come when it has settled",
-        planned.weight
+        "{}: the weight is in force; the first checks come when it has settled",
+        steps::routes(planned)
     ));
     let interval = tick.interval();
     if let Some(step) = &mut tick.status.step {
@@ -372,8 +372,8 @@ fn pause(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
                 return leave(tick);
             }
             tick.wake_at(until);
-            let weight = planned.weight;
-            tick.say(format!("{weight} %: paused until {until}"));
+            let routes = steps::routes(planned);
+            tick.say(format!("{routes}: paused until {until}"));
         }
         None => {
             wait(tick, Wait::Approval);
@@ -434,8 +434,8 @@ fn stand(tick: &mut Tick<'_>, planned: &PlannedStep) {
         _ => Phase::Progressing,
     });
     tick.say(format!(
-        "{} %: waiting {}",
-        planned.weight,
+        "{}: waiting {}",
+        steps::routes(planned),
         describe_wait(waiting)
     ));
     let Some(allowed) = tick.spec.approval_deadline.map(Duration::from) else {
@@ -472,9 +472,10 @@ pub(crate) fn next(tick: &mut Tick<'_>) {
         .ok()
         .and_then(|index| tick.status.plan.get(index).cloned());
     attempt::enter(tick, index);
-    let weight = planned.map_or(0, |planned| planned.weight);
+    let routes = planned.as_ref().map_or_else(Routes::default, steps::routes);
     if !hooks::precede_weight(tick) {
-        tick.want(weight.max(tick.status.traffic.wanted));
+        let canary = routes.canary.max(tick.wanted().canary);
+        tick.want(Routes { canary, ..routes });
     }
-    tick.say(format!("step {} of {of}: moving to {weight} %", index + 1));
+    tick.say(format!("step {} of {of}: moving to {routes}", index + 1));
 }

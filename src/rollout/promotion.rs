@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::crd::status::{Outcome, Phase};
 use crate::rollout::idle::ABORTED_LATE;
-use crate::rollout::observed::{Gate, Target, TrafficKind, Weight};
+use crate::rollout::observed::{Gate, Routes, Target, TrafficKind, Weight};
 use crate::rollout::tick::Tick;
 use crate::rollout::{attempt, size};
 
@@ -13,11 +13,16 @@ const FINALISE: Duration = Duration::from_secs(600);
 
 /// All steps passed, or were left out by somebody who may: the main release is next.
 pub(crate) fn begin(tick: &mut Tick<'_>) {
-    let weight = match tick.kind() {
-        TrafficKind::Switched if tick.seen.canary.is_some() => Weight::ALL.percent(),
-        _ => tick.status.traffic.wanted,
+    // Copies are of no use to anybody any more.
+    let mirror = Weight::ZERO;
+    let mut routes = Routes {
+        mirror,
+        ..tick.wanted()
     };
-    tick.want(weight);
+    if tick.kind() == TrafficKind::Switched && tick.seen.canary.is_some() {
+        routes.canary = Weight::ALL;
+    }
+    tick.want(routes);
     if let Some(step) = &mut tick.status.step {
         step.waiting = None;
         step.next_at = None;
@@ -99,7 +104,7 @@ fn report(tick: &mut Tick<'_>, target: &Target) {
 /// While promoting, the main release runs only validated revisions: a canary that is lost gives its traffic to it.
 fn lean_on_target(tick: &mut Tick<'_>, target: &Target) {
     let ready = tick.canary_arm().map_or(0, |canary| canary.arm.ready);
-    if tick.status.traffic.wanted > 0
+    if tick.wanted().reach()
         && ready == 0
         && target.ready > 0
         && tick.kind() != TrafficKind::Replicas
@@ -108,7 +113,7 @@ fn lean_on_target(tick: &mut Tick<'_>, target: &Target) {
             "CanaryLost",
             "the canary has no ready Pods; the main release takes the traffic",
         );
-        tick.want(0);
+        tick.leave();
     }
 }
 
@@ -132,7 +137,7 @@ fn put_back(tick: &mut Tick<'_>, target: &Target) {
         "Aborted",
         "the stable template was put back in mid promotion",
     );
-    tick.want(0);
+    tick.leave();
     tick.status.step = None;
     tick.go(Phase::Progressing);
 }
@@ -180,7 +185,7 @@ fn overtaken(tick: &mut Tick<'_>, target: &Target) {
             "another template was let through in mid promotion".to_owned(),
             None,
         );
-        tick.want(0);
+        tick.leave();
         tick.go(Phase::Progressing);
         return;
     }
@@ -224,7 +229,7 @@ fn overtaken(tick: &mut Tick<'_>, target: &Target) {
         ),
     );
     tick.status.stable = Some(stable);
-    tick.want(0);
+    tick.leave();
     tick.go(Phase::Progressing);
 }
 
@@ -237,7 +242,7 @@ pub(crate) fn finalise(tick: &mut Tick<'_>) {
     let need = size::way_back(tick);
     if target.revision == tick.candidate_revision()
         && target.ready_updated < need
-        && tick.status.traffic.wanted > 0
+        && tick.wanted().reach()
     {
         tick.say(format!(
             "waiting until the main release has {need} Pods ready ({} are)",
@@ -245,7 +250,7 @@ pub(crate) fn finalise(tick: &mut Tick<'_>) {
         ));
         return late(tick);
     }
-    tick.want(0);
+    tick.leave();
     if !attempt::retired(tick) {
         tick.say("traffic returns to the main release; then the canary goes");
         if let Some(at) = tick.settled_at() {

@@ -4,7 +4,7 @@ use crate::crd::canary::LowTraffic;
 use crate::crd::status::{CheckStatus, CheckVerdict, Mark, Outcome, PlannedStep, Wait};
 use crate::rollout::checks::{Round, due};
 use crate::rollout::tick::Tick;
-use crate::rollout::{attempt, progress};
+use crate::rollout::{attempt, progress, steps};
 
 /// A failed check: its window is not read again, and enough of them end the attempt.
 pub(crate) fn failed(
@@ -84,7 +84,7 @@ pub(crate) fn counted(
     match worst.verdict {
         CheckVerdict::Pass => pass(tick, round, planned, worst),
         CheckVerdict::Unproven => {
-            if planned.weight > 0 {
+            if steps::routes(planned).reach() {
                 attempt::mark(tick, Mark::Unproven);
             }
             pass(tick, round, planned, worst);
@@ -106,8 +106,9 @@ fn pass(tick: &mut Tick<'_>, round: &Round, planned: &PlannedStep, worst: &Check
     let passed = step.passed.min(planned.checks);
     let evidence = describe(worst);
     tick.say(format!(
-        "{} %: {passed} of {} checks passed; {evidence}",
-        planned.weight, planned.checks
+        "{}: {passed} of {} checks passed; {evidence}",
+        steps::routes(planned),
+        planned.checks
     ));
 }
 
@@ -120,7 +121,10 @@ fn lacking(
     worst: &CheckStatus,
 ) {
     let text = describe(worst);
-    tick.say(format!("{} %: no verdict yet; {text}", planned.weight));
+    tick.say(format!(
+        "{}: no verdict yet; {text}",
+        steps::routes(planned)
+    ));
     if tick.step().is_some_and(|step| step.waiting.is_some()) {
         return;
     }

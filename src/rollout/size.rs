@@ -3,20 +3,21 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::crd::status::Phase;
-use crate::rollout::observed::TrafficKind;
+use crate::rollout::observed::{Routes, TrafficKind};
 use crate::rollout::tick::Tick;
 
 /// Pods that the canary needs to carry this weight (SAFETY C4): its share of stable's wanted size rounded up, at least one, or what
-/// the spec says. With blue/green it is always the whole size.
-pub(crate) fn canary(tick: &Tick<'_>, weight: u8) -> i32 {
+/// the spec says. With blue/green it is always the whole size, and where matching requests go to it, too: nobody knows how many
+/// they are.
+pub(crate) fn canary(tick: &Tick<'_>, routes: Routes) -> i32 {
     let whole = whole(tick);
     match &tick.spec.canary.replicas {
         Some(IntOrString::Int(count)) => (*count).max(1),
         Some(IntOrString::String(percent)) => {
             share(whole, percent.trim_end_matches('%').parse().unwrap_or(100))
         }
-        None if tick.kind() == TrafficKind::Switched => whole.max(1),
-        None => share(whole, i32::from(weight)),
+        None if tick.kind() == TrafficKind::Switched || routes.matched => whole.max(1),
+        None => share(whole, i32::from(routes.canary.max(routes.mirror).percent())),
     }
 }
 
@@ -62,7 +63,7 @@ pub(crate) fn widen(tick: &Tick<'_>) -> Option<i32> {
     let sent = written(tick) > 0 && tick.kind() != TrafficKind::Replicas;
     let wanted = match tick.status.phase {
         Phase::Finalising => way_back(tick),
-        _ if tick.status.traffic.wanted == 0 && retreat_weight(tick) > 0 => need(tick),
+        _ if !tick.wanted().reach() && retreat_weight(tick) > 0 => need(tick),
         _ => return None,
     };
     let target = tick.target()?;
@@ -87,5 +88,5 @@ pub(crate) fn retreat_weight(tick: &Tick<'_>) -> u8 {
 }
 
 fn written(tick: &Tick<'_>) -> u8 {
-    tick.written().map_or(0, |weight| weight.percent())
+    tick.written().map_or(0, |written| written.canary.percent())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::crd::canary::{Analysis, Step};
 use crate::crd::status::{Pause, PlannedStep};
-use crate::rollout::observed::TrafficKind;
+use crate::rollout::observed::{Routes, TrafficKind, Weight};
 
 /// Weights when the spec states none.
 const DEFAULT_WEIGHTS: [u8; 3] = [10, 50, 100];
@@ -19,11 +19,7 @@ pub fn freeze(analysis: &Analysis, traffic: TrafficKind) -> Vec<PlannedStep> {
     };
     let ends_open = plan.last().is_none_or(|last| last.weight < 100);
     if traffic == TrafficKind::Switched && ends_open {
-        plan.push(PlannedStep {
-            weight: 100,
-            checks: 0,
-            pause: None,
-        });
+        plan.push(at(100));
     }
     if let Some(bake) = analysis.bake
         && let Some(last) = plan.last_mut()
@@ -32,31 +28,73 @@ pub fn freeze(analysis: &Analysis, traffic: TrafficKind) -> Vec<PlannedStep> {
             seconds: Some(seconds(bake.into())),
         }));
     }
+    if !analysis.matches.is_empty() {
+        match_requests(&mut plan);
+    }
     plan
+}
+
+/// What a step gives the canary.
+pub(crate) fn routes(step: &PlannedStep) -> Routes {
+    Routes {
+        canary: Weight::new(step.weight),
+        matched: step.matched,
+        mirror: Weight::new(step.mirror),
+    }
+}
+
+/// A step at this weight and nothing else.
+fn at(weight: u8) -> PlannedStep {
+    PlannedStep {
+        weight,
+        ..PlannedStep::default()
+    }
+}
+
+/// Matching requests go to the canary in every step, but for a pause before anything is deployed.
+fn match_requests(plan: &mut [PlannedStep]) {
+    for (index, step) in plan.iter_mut().enumerate() {
+        step.matched = index > 0 || routes(step).reach() || step.checks > 0;
+    }
 }
 
 fn by_weights(analysis: &Analysis, traffic: TrafficKind) -> Vec<PlannedStep> {
     let checks = analysis.checks.max(1);
-    if traffic == TrafficKind::Switched || analysis.iterations.is_some() {
-        let checks = analysis.iterations.unwrap_or(checks).max(1);
+    let mirror = analysis
+        .mirror
+        .then(|| percent(analysis.mirror_weight.unwrap_or(100)));
+    let alone = traffic == TrafficKind::Switched || tries_matches_alone(analysis);
+    if alone || analysis.iterations.is_some() {
         return vec![PlannedStep {
-            weight: 0,
-            checks,
-            pause: None,
+            checks: analysis.iterations.unwrap_or(checks).max(1),
+            mirror: mirror.unwrap_or(0),
+            ..at(0)
         }];
     }
-    weights(analysis)
-        .into_iter()
-        .map(|weight| PlannedStep {
-            weight,
-            checks,
-            pause: None,
-        })
-        .collect()
+    let copies = mirror.map(|mirror| PlannedStep {
+        checks,
+        mirror,
+        ..at(0)
+    });
+    let weights = weights(analysis).into_iter();
+    let weighted = weights.map(|weight| PlannedStep {
+        checks,
+        ..at(weight)
+    });
+    copies.into_iter().chain(weighted).collect()
+}
+
+/// A/B testing: without weights of one's own matching requests alone go to the canary.
+fn tries_matches_alone(analysis: &Analysis) -> bool {
+    let weighted = !analysis.step_weights.is_empty() || analysis.step_weight.is_some();
+    !analysis.matches.is_empty() && !weighted
+}
+
+fn percent(weight: i32) -> u8 {
+    u8::try_from(weight.clamp(1, 100)).unwrap_or(100)
 }
 
 fn weights(analysis: &Analysis) -> Vec<u8> {
-    let percent = |weight: i32| u8::try_from(weight.clamp(1, 100)).unwrap_or(100);
     if !analysis.step_weights.is_empty() {
         return analysis
             .step_weights
@@ -72,52 +110,53 @@ fn weights(analysis: &Analysis) -> Vec<u8> {
     (1..=most / by).map(|count| percent(count * by)).collect()
 }
 
-/// Explicit steps: a weight opens a step; checks and pauses that follow belong to it.
+/// Explicit steps: a weight, or a share of copies, opens a step; checks and pauses that follow belong to it.
 fn by_steps(steps: &[Step]) -> Vec<PlannedStep> {
     let mut plan: Vec<PlannedStep> = Vec::new();
     for step in steps {
-        let weight = plan.last().map_or(0, |last| last.weight);
         if let Some(next) = step.set_weight {
             let weight = u8::try_from(next.clamp(0, 100)).unwrap_or(100);
+            let mirror = plan.last().map_or(0, |last| last.mirror);
             plan.push(PlannedStep {
-                weight,
-                checks: 0,
-                pause: None,
+                mirror,
+                ..at(weight)
+            });
+        } else if let Some(mirror) = step.set_mirror {
+            let mirror = u8::try_from(mirror.clamp(0, 100)).unwrap_or(100);
+            let weight = plan.last().map_or(0, |last| last.weight);
+            plan.push(PlannedStep {
+                mirror,
+                ..at(weight)
             });
         } else if let Some(checks) = step.checks {
-            open(&mut plan, weight, |last| last.checks == 0).checks = checks;
+            open(&mut plan, |last| last.checks == 0).checks = checks;
         } else if let Some(pause) = &step.pause {
             let pause = Pause {
                 seconds: pause.duration.map(|duration| seconds(duration.into())),
             };
-            open(&mut plan, weight, |_| true).pause = Some(pause);
+            open(&mut plan, |_| true).pause = Some(pause);
         }
     }
     if plan.is_empty() {
         vec![PlannedStep {
-            weight: 100,
             checks: 1,
-            pause: None,
+            ..at(100)
         }]
     } else {
         plan
     }
 }
 
-/// The step that the next entry belongs to: the last one if it still takes it, else a new one at the same weight.
-fn open(
-    plan: &mut Vec<PlannedStep>,
-    weight: u8,
-    takes: impl Fn(&PlannedStep) -> bool,
-) -> &mut PlannedStep {
+/// The step that the next entry belongs to: the last one if it still takes it, else a new one with the same traffic.
+fn open(plan: &mut Vec<PlannedStep>, takes: impl Fn(&PlannedStep) -> bool) -> &mut PlannedStep {
     let fits = plan
         .last()
         .is_some_and(|last| last.pause.is_none() && takes(last));
     if !fits {
+        let last = plan.last().map_or_else(Routes::default, routes);
         plan.push(PlannedStep {
-            weight,
-            checks: 0,
-            pause: None,
+            mirror: last.mirror.percent(),
+            ..at(last.canary.percent())
         });
     }
     let last = plan.len() - 1;

@@ -8,7 +8,7 @@ use crate::crd::status::{CanaryStatus, CandidateStatus, Phase, StepStatus};
 use crate::objects::mark;
 use crate::rollout::decision::Note;
 use crate::rollout::observed::{
-    Acceptance, Answer, CanaryArm, Check, Observed, Severity, Target, TrafficKind, Weight,
+    Acceptance, Answer, CanaryArm, Check, Observed, Routes, Severity, Target, TrafficKind,
 };
 
 /// Either the value, or what has to be asked first.
@@ -167,14 +167,26 @@ impl<'a> Tick<'a> {
             .map(|problem| problem.message.as_str())
     }
 
-    /// Wants another weight from now on. What was accepted before says nothing about it.
-    pub(crate) fn want(&mut self, weight: u8) {
-        let traffic = &mut self.status.traffic;
-        if traffic.wanted != weight || traffic.wanted_at.is_none() {
-            traffic.wanted = weight;
+    /// What the canary shall get.
+    pub(crate) fn wanted(&self) -> Routes {
+        Routes::wanted(&self.status.traffic)
+    }
+
+    /// The canary shall get nothing from now on.
+    pub(crate) fn leave(&mut self) {
+        self.want(Routes::default());
+    }
+
+    /// Wants other routes from now on. What was accepted before says nothing about them.
+    pub(crate) fn want(&mut self, routes: Routes) {
+        if self.wanted() != routes || self.status.traffic.wanted_at.is_none() {
+            let traffic = &mut self.status.traffic;
+            traffic.wanted = routes.canary.percent();
+            traffic.matched = routes.matched;
+            traffic.mirror = routes.mirror.percent();
             traffic.wanted_at = Some(self.now);
             traffic.accepted_at = None;
-            if weight == 0 {
+            if !routes.reach() {
                 traffic.backed = 0;
             }
             self.sense();
@@ -183,14 +195,19 @@ impl<'a> Tick<'a> {
 
     /// Compares the route with what is wanted: accepted, on its way, or changed by somebody else.
     pub(crate) fn sense(&mut self) {
-        let wanted = Some(self.status.traffic.wanted);
+        let wanted = Some(self.wanted());
+        let traffic = &mut self.status.traffic;
         let Some(split) = &self.seen.split else {
-            self.status.traffic.accepted_at = None;
-            self.status.traffic.written = 0;
+            traffic.accepted_at = None;
+            traffic.written = 0;
+            traffic.beside = false;
             return;
         };
-        let written = split.routes.map(|routes| routes.canary.percent());
-        self.status.traffic.written = written.unwrap_or(self.status.traffic.written);
+        let written = split.routes;
+        if let Some(written) = written {
+            traffic.written = written.canary.percent();
+            traffic.beside = written.beside();
+        }
         if written == wanted && split.acceptance == Acceptance::Accepted {
             self.accept();
         } else if self.status.traffic.accepted_at.take().is_some() && written != wanted {
@@ -200,17 +217,18 @@ impl<'a> Tick<'a> {
 
     fn accept(&mut self) {
         let backed = self.canary_arm().map_or(0, |canary| canary.arm.ready);
+        let reached = self.wanted().reach();
         let traffic = &mut self.status.traffic;
         if traffic.accepted_at.is_none() {
             traffic.accepted_at = Some(self.now);
-            // At weight 0 nothing is carried, whatever still runs.
-            traffic.backed = if traffic.wanted == 0 { 0 } else { backed };
+            // Without traffic nothing is carried, whatever still runs.
+            traffic.backed = if reached { backed } else { 0 };
             self.status.canary_weight = traffic.wanted;
         }
     }
 
     /// Somebody else changed a route that was in force.
-    fn contest(&mut self, editor: Option<String>, written: Option<u8>) {
+    fn contest(&mut self, editor: Option<String>, written: Option<Routes>) {
         let now = self.now;
         let corrections = &mut self.status.traffic.corrections;
         corrections.retain(|at| now.since(*at) < CONTEST_WINDOW);
@@ -219,11 +237,11 @@ impl<'a> Tick<'a> {
         let who = editor.unwrap_or_else(|| "somebody else".to_owned());
         let what = written.map_or_else(
             || "its rules".to_owned(),
-            |weight| format!("the weight to {weight} %"),
+            |written| format!("the weight to {written}"),
         );
         let text = format!(
-            "{who} changed the route ({what}); it is put back to {} %",
-            self.status.traffic.wanted
+            "{who} changed the route ({what}); it is put back to {}",
+            self.wanted()
         );
         if often {
             self.warn(
@@ -261,7 +279,7 @@ impl<'a> Tick<'a> {
     /// When weight 0 was wanted of an application that goes as a whole. The Service behind its route may be gone too, and then no
     /// router accepts the route any more; there is no stable that users could be kept from, either.
     fn left_at(&self) -> Option<Moment> {
-        let none = self.written().is_some_and(|weight| weight.percent() == 0);
+        let none = self.written().is_some_and(|written| !written.reach());
         let left = self.deleting() && self.target().is_none() && none;
         self.status.traffic.wanted_at.filter(|_| left)
     }
@@ -270,12 +288,8 @@ impl<'a> Tick<'a> {
         self.settled_at().is_some_and(|at| at <= self.now)
     }
 
-    /// The weight that the route has now.
-    pub(crate) fn written(&self) -> Option<Weight> {
-        self.seen
-            .split
-            .as_ref()
-            .and_then(|split| split.routes)
-            .map(|routes| routes.canary)
+    /// What the route says now.
+    pub(crate) fn written(&self) -> Option<Routes> {
+        self.seen.split.as_ref().and_then(|split| split.routes)
     }
 }

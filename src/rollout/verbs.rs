@@ -4,6 +4,8 @@
 
 use crate::crd::canary::Canary;
 use crate::crd::status::{CanaryStatus, Outcome, Phase, PlannedStep, Release, StepStatus, Wait};
+use crate::rollout::observed::Routes;
+use crate::rollout::steps;
 
 /// Every verb.
 pub const VERBS: [&str; 10] = [
@@ -168,15 +170,22 @@ impl State<'_> {
         let before = self.planned(step.map(|step| step.index));
         let before = before.map_or(0, |planned| planned.weight);
         let candidate = self.candidate();
+        let plain = |planned: &PlannedStep| !planned.matched && planned.mirror == 0;
         match (self.planned(next), step) {
             (Some(planned), _) if before == 0 && planned.weight == 100 => {
                 format!("All traffic is switched to {candidate}.")
             }
-            (Some(planned), Some(step)) => format!(
+            (Some(planned), Some(step)) if plain(planned) => format!(
                 "Step {} of {} begins: {} % of the traffic goes to {candidate}.",
                 step.index + 2,
                 step.of,
                 planned.weight
+            ),
+            (Some(planned), Some(step)) => format!(
+                "Step {} of {} begins: {candidate} gets {}.",
+                step.index + 2,
+                step.of,
+                steps::routes(planned)
             ),
             _ => format!("{} is rolled to {candidate}.", self.target()),
         }
@@ -203,7 +212,7 @@ impl State<'_> {
                 "{candidate} is rejected; where {} runs it already, {stable} is put back first.",
                 self.target()
             )
-        } else if self.status.canary_weight > 0 || self.status.traffic.wanted > 0 {
+        } else if self.status.canary_weight > 0 || self.routes().reach() {
             format!(
                 "All traffic goes back to {stable} at once; {candidate} is rejected and its Pods are deleted."
             )
@@ -213,14 +222,19 @@ impl State<'_> {
         (effect, true)
     }
 
+    fn routes(&self) -> Routes {
+        Routes::wanted(&self.status.traffic)
+    }
+
     fn pause(&self) -> (String, bool) {
-        let weight = self.status.traffic.wanted;
         let candidate = self.candidate();
-        let effect = match weight {
-            0 => format!("{candidate} stays without traffic until `resume`."),
-            weight => {
-                format!("{weight} % of the traffic stays with {candidate} until `resume`.")
-            }
+        let routes = self.routes();
+        let effect = if routes == Routes::share(routes.canary.percent()) && routes.reach() {
+            format!("{routes} of the traffic stays with {candidate} until `resume`.")
+        } else if routes.reach() {
+            format!("{candidate} keeps {routes} until `resume`.")
+        } else {
+            format!("{candidate} stays without traffic until `resume`.")
         };
         (effect, false)
     }
@@ -232,10 +246,10 @@ impl State<'_> {
             Some(Wait::Paused | Wait::NoEvidence | Wait::Contested)
         );
         let effect = format!(
-            "Step {} of {} goes on with its checks, at {} % of the traffic.",
+            "Step {} of {} goes on with its checks, at {} of the traffic.",
             step.index + 1,
             step.of,
-            self.status.traffic.wanted
+            self.routes()
         );
         waits.then_some((effect, false))
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::crd::canary::Canary;
 use crate::objects::{Kind, Labels, Seen};
-use crate::rollout::observed::{Problem, Weight};
+use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::beside::{Arms, Copier, Second};
 use crate::router::form::{APISIX, elements};
 use crate::router::owned::SETTLE_UNSEEN;
@@ -39,9 +39,11 @@ impl Copier for ApisixRoutes {
         Some((first.name.clone(), canary.route_copy_name()?))
     }
 
-    fn second(&self, arms: &Arms<'_>, first: &DynamicObject, weight: Weight) -> Option<Second> {
+    fn second(&self, arms: &Arms<'_>, first: &DynamicObject, routes: Routes) -> Option<Second> {
         let rules = elements(&first.data["spec"]["http"]).iter();
-        let rules: Vec<Value> = rules.filter_map(|rule| copy(arms, rule, weight)).collect();
+        let rules: Vec<Value> = rules
+            .filter_map(|rule| copy(arms, rule, routes.canary))
+            .collect();
         if rules.is_empty() {
             return None;
         }

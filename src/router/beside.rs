@@ -5,8 +5,10 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use crate::crd::canary::Canary;
+use crate::crd::matching::RequestMatch;
 use crate::objects::{Change, Kind, Labels, Live, ObjectKey, Seen, mark};
 use crate::rollout::observed::{Acceptance, Problem, Routes, Split, Weight};
+use crate::router::beyond::{self, Beyond};
 use crate::router::owned::delete;
 use crate::router::{RouterError, editor, missing, refusal, spoken, unused};
 
@@ -24,8 +26,12 @@ pub(super) trait Copier: Send + Sync {
     fn field(&self) -> &'static str;
     /// Names of both; `None`: the Canary names none, which is refused before anything is asked of a router.
     fn names(&self, canary: &Canary) -> Option<(String, String)>;
-    /// The second one for this weight; `None`: nothing in the first leads to stable.
-    fn second(&self, arms: &Arms<'_>, first: &DynamicObject, weight: Weight) -> Option<Second>;
+    /// What the route has words for beyond a share.
+    fn beyond(&self) -> Beyond {
+        Beyond::NOTHING
+    }
+    /// The second one for these routes; `None`: nothing in the first leads to stable.
+    fn second(&self, arms: &Arms<'_>, first: &DynamicObject, routes: Routes) -> Option<Second>;
     /// The weight that the second one says.
     fn weight(&self, arms: &Arms<'_>, second: &DynamicObject) -> Option<Weight>;
     /// What in the cluster is in the way.
@@ -38,6 +44,8 @@ pub(super) struct Arms<'a> {
     pub(super) stable: &'a str,
     /// The Service of the canary.
     pub(super) canary: String,
+    /// Requests that may be matched.
+    pub(super) matches: &'a [RequestMatch],
 }
 
 /// What the second route has to say.
@@ -115,12 +123,12 @@ pub(super) fn observe(
         return Err(RouterError::Refused(problem));
     }
     let weight = copier.weight(&both.arms, second);
-    let stands = |weight: &Weight| {
-        let wanted = both.wanted(first, *weight);
-        wanted.is_ok_and(|wanted| wanted.stands(second))
-    };
+    let routes = beyond::read(canary, copier.beyond(), (weight, Weight::ZERO), |routes| {
+        let wanted = both.wanted(first, routes);
+        Ok(wanted.is_ok_and(|wanted| wanted.stands(second)))
+    });
     Ok(Some(Split {
-        routes: weight.filter(stands).map(|canary| Routes { canary }),
+        routes: routes.map_err(RouterError::Refused)?,
         acceptance: Acceptance::Accepted,
         editor: editor(second),
     }))
@@ -140,16 +148,14 @@ pub(super) fn render(
     if let Some(problem) = second.and_then(|second| both.conflict(canary, second)) {
         return Err(RouterError::Refused(problem));
     }
-    if routes.canary == Weight::ZERO {
+    if !routes.reach() {
         let removal = second.map(|second| delete(&both.second, second));
         return Ok(removal.into_iter().collect());
     }
     let first = live
         .get(&both.first)
         .ok_or_else(|| RouterError::Refused(both.absent()))?;
-    let wanted = both
-        .wanted(first, routes.canary)
-        .map_err(RouterError::Refused)?;
+    let wanted = both.wanted(first, routes).map_err(RouterError::Refused)?;
     if second.is_some_and(|second| wanted.stands(second)) {
         return Ok(Vec::new());
     }
@@ -188,13 +194,14 @@ impl<'a> Both<'a> {
             arms: Arms {
                 stable: canary.service_name(),
                 canary: canary.canary_service_name(),
+                matches: &canary.spec.analysis.matches,
             },
         })
     }
 
-    /// The second route, for this weight.
-    fn wanted(&self, first: &DynamicObject, weight: Weight) -> Result<Second, Problem> {
-        let second = self.copier.second(&self.arms, first, weight);
+    /// The second route, for these routes.
+    fn wanted(&self, first: &DynamicObject, routes: Routes) -> Result<Second, Problem> {
+        let second = self.copier.second(&self.arms, first, routes);
         let mut second = second.ok_or_else(|| self.without_path())?;
         let written = first.metadata.annotations.as_ref();
         if let Some(class) = written.and_then(|written| written.get(CLASS)) {
@@ -206,7 +213,8 @@ impl<'a> Both<'a> {
     /// The user's route.
     fn source<'s>(&self, seen: &'s Seen) -> Result<&'s DynamicObject, Problem> {
         let first = seen.routes.get(&self.first).ok_or_else(|| self.absent())?;
-        self.wanted(first, Weight::ZERO).map(|_| first.as_ref())
+        self.wanted(first, Routes::default())
+            .map(|_| first.as_ref())
     }
 
     fn absent(&self) -> Problem {

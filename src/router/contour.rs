@@ -4,9 +4,11 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
+use crate::crd::matching::RequestMatch;
 use crate::objects::{Kind, ObjectKey};
-use crate::rollout::observed::{Acceptance, Problem, Weight};
+use crate::rollout::observed::{Acceptance, Problem, Routes, Weight};
 use crate::router::acceptance::fulfilled;
+use crate::router::beyond::{self, Beyond};
 use crate::router::form::{CONTOUR, Form, elements};
 use crate::router::owned::{Maker, set_within};
 use crate::router::pair::Arms;
@@ -51,7 +53,7 @@ impl Maker for HttpProxies {
         &self,
         canary: &Canary,
         spec: &Value,
-        weight: Weight,
+        routes: Routes,
         _: Option<&DynamicObject>,
     ) -> Result<Value, Problem> {
         let arms = Arms::of(FORM, canary)?;
@@ -61,15 +63,38 @@ impl Maker for HttpProxies {
         let standing = elements(&route["services"]);
         route["services"] = arms.entries(
             standing,
-            weight,
+            routes.canary,
             |name, port| json!({"name": name, "port": port}),
         );
+        mirror(canary, &mut route["services"], routes.mirror);
         let service = canary.spec.service.as_ref();
         let timeout = service.and_then(|service| service.timeout.as_deref());
         if let Some(fields) = route.as_object_mut() {
             set_within(fields, "timeoutPolicy", "response", timeout);
         }
-        Ok(json!({"routes": [route]}))
+        let matches = beyond::matches(canary, routes).iter();
+        let mut all: Vec<Value> = matches
+            .map(|request| matched(canary, request, &route))
+            .collect();
+        all.push(route);
+        Ok(json!({"routes": all}))
+    }
+
+    fn beyond(&self) -> Beyond {
+        Beyond::ALL
+    }
+
+    fn mirror(&self, canary: &Canary, spec: &Value) -> Weight {
+        let arms = Arms::of(FORM, canary).ok();
+        let route = arms.as_ref().and_then(|arms| route(arms, spec));
+        let services = route.map_or(&[][..], |route| elements(&route["services"]));
+        let copies = services.iter().find(|service| !Form::shares(service));
+        let share = copies.and_then(|copies| copies["weight"].as_u64());
+        Weight::new(
+            share
+                .and_then(|share| u8::try_from(share).ok())
+                .unwrap_or(0),
+        )
     }
 
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
@@ -84,6 +109,29 @@ impl Maker for HttpProxies {
             arms.release(&mut route["services"]);
         }
         Some(spec)
+    }
+}
+
+/// The route for one description of requests. Contour takes the one with the most conditions.
+fn matched(canary: &Canary, request: &RequestMatch, weighted: &Value) -> Value {
+    let port = canary.spec.service.as_ref().map(|service| service.port);
+    let service = json!({"name": canary.canary_service_name(), "port": port, "weight": 100});
+    let mut route = json!({"conditions": beyond::contour(request), "services": [service]});
+    if let Some(policy) = weighted.get("timeoutPolicy") {
+        route["timeoutPolicy"] = policy.clone();
+    }
+    route
+}
+
+/// Copies of requests go to the canary, or do not. Of weight 0 Contour would make copies of all requests.
+fn mirror(canary: &Canary, services: &mut Value, share: Weight) {
+    let port = canary.spec.service.as_ref().map(|service| service.port);
+    if let Some(services) = services.as_array_mut()
+        && share > Weight::ZERO
+    {
+        let name = canary.canary_service_name();
+        services
+            .push(json!({"name": name, "port": port, "weight": share.percent(), "mirror": true}));
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
 use crate::objects::{Kind, ObjectKey, Seen};
-use crate::rollout::observed::{Acceptance, Problem, Weight};
+use crate::rollout::observed::{Acceptance, Problem, Routes, Weight};
 use crate::router::acceptance::worst;
 use crate::router::companion::Companion;
 use crate::router::form::{Form, GLOO, elements};
@@ -54,7 +54,7 @@ impl Maker for RouteTables {
         &self,
         canary: &Canary,
         spec: &Value,
-        weight: Weight,
+        routes: Routes,
         _: Option<&DynamicObject>,
     ) -> Result<Value, Problem> {
         let arms = arms(canary)?;
@@ -65,7 +65,7 @@ impl Maker for RouteTables {
         let standing = elements(destinations(&route));
         let new =
             |name: &str, _| json!({"destination": {"upstream": {"name": name, "namespace": home}}});
-        let entries = arms.entries(standing, weight, new);
+        let entries = arms.entries(standing, routes.canary, new);
         route["routeAction"] = json!({"multi": {"destinations": entries}});
         Ok(json!({"routes": [route]}))
     }

@@ -5,16 +5,21 @@ use serde_json::{Map, Value, json};
 
 use crate::crd::canary::Canary;
 use crate::objects::{Kind, Labels, Seen};
-use crate::rollout::observed::{Problem, Weight};
+use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::beside::{Arms, Copier, Second};
+use crate::router::beyond::Beyond;
 use crate::router::form::elements;
 use crate::router::owned::SETTLE_UNSEEN;
 use crate::router::weighted::{Own, Weighted};
 
 /// How a controller of Ingresses splits traffic.
 pub(super) trait Splitter: Send + Sync {
-    /// Annotations of the second Ingress for this weight.
-    fn annotations(&self, arms: &Arms<'_>, weight: Weight) -> Labels;
+    /// What the Ingress has words for beyond a share.
+    fn beyond(&self) -> Beyond {
+        Beyond::NOTHING
+    }
+    /// Annotations of the second Ingress for these routes.
+    fn annotations(&self, arms: &Arms<'_>, routes: Routes) -> Labels;
     /// The weight that these annotations say.
     fn weight(&self, arms: &Arms<'_>, annotations: &Labels) -> Option<Weight>;
     /// The paths that stand in the second Ingress for one to stable.
@@ -41,6 +46,10 @@ impl Copier for Ingresses {
         Kind::Ingress
     }
 
+    fn beyond(&self) -> Beyond {
+        self.0.beyond()
+    }
+
     fn field(&self) -> &'static str {
         "spec.ingressRef"
     }
@@ -50,7 +59,7 @@ impl Copier for Ingresses {
         Some((name.clone(), format!("{name}-canary")))
     }
 
-    fn second(&self, arms: &Arms<'_>, first: &DynamicObject, weight: Weight) -> Option<Second> {
+    fn second(&self, arms: &Arms<'_>, first: &DynamicObject, routes: Routes) -> Option<Second> {
         let rules = elements(&first.data["spec"]["rules"]).iter();
         let rules: Vec<Value> = rules.filter_map(|rule| self.rule(arms, rule)).collect();
         if rules.is_empty() {
@@ -61,7 +70,7 @@ impl Copier for Ingresses {
             spec.insert("ingressClassName".to_owned(), class.clone());
         }
         Some(Second {
-            annotations: self.0.annotations(arms, weight),
+            annotations: self.0.annotations(arms, routes),
             spec: Value::Object(spec),
         })
     }

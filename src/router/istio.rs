@@ -3,11 +3,13 @@
 //! Most installations write no status, so a change counts at once and is given time to settle.
 
 use kube::core::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::crd::canary::{Canary, CanaryService};
+use crate::crd::matching::RequestMatch;
 use crate::objects::Kind;
-use crate::rollout::observed::{Problem, Weight};
+use crate::rollout::observed::{Problem, Routes, Weight};
+use crate::router::beyond::{self, Beyond};
 use crate::router::form::{Form, ISTIO, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
@@ -60,7 +62,7 @@ impl Maker for VirtualServices {
         &self,
         canary: &Canary,
         spec: &Value,
-        weight: Weight,
+        routes: Routes,
         _: Option<&DynamicObject>,
     ) -> Result<Value, Problem> {
         let arms = Arms::of(FORM, canary)?;
@@ -71,7 +73,7 @@ impl Maker for VirtualServices {
         let standing = elements(&rule["route"]);
         rule["route"] = arms.entries(
             standing,
-            weight,
+            routes.canary,
             |name, _| json!({"destination": {"host": name}}),
         );
         if let Some(fields) = rule.as_object_mut() {
@@ -82,8 +84,14 @@ impl Maker for VirtualServices {
                 }
                 _ => drop(fields.remove("timeout")),
             }
+            mirror(fields, &canary.canary_service_name(), routes.mirror);
         }
-        let mut edited = json!({protocol: [rule]});
+        let mut rules = vec![rule];
+        let matches = beyond::matches(canary, routes);
+        if !matches.is_empty() {
+            rules.insert(0, matched(canary, matches, &rules[0]));
+        }
+        let mut edited = json!({protocol: rules});
         if let Some(service) = service.filter(|service| !service.delegation) {
             edited["hosts"] = json!(hosts(service, canary.service_name()));
             if !service.gateways.is_empty() {
@@ -91,6 +99,19 @@ impl Maker for VirtualServices {
             }
         }
         Ok(edited)
+    }
+
+    fn beyond(&self) -> Beyond {
+        Beyond::ALL
+    }
+
+    fn mirror(&self, canary: &Canary, spec: &Value) -> Weight {
+        let arms = Arms::of(FORM, canary).ok();
+        let rule = arms.and_then(|arms| rule(&arms, spec, protocol(canary)));
+        let share = rule.and_then(|rule| rule["mirrors"][0]["percentage"]["value"].as_f64());
+        share.map_or(Weight::ZERO, |percent| {
+            Weight::new(percent.clamp(0.0, 100.0) as u8)
+        })
     }
 
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
@@ -111,6 +132,29 @@ impl Maker for VirtualServices {
         }
         Some(spec)
     }
+}
+
+/// The rule for matching requests, which stands before the one with both backends.
+fn matched(canary: &Canary, matches: &[RequestMatch], weighted: &Value) -> Value {
+    let mut rule = json!({
+        "match": beyond::istio(matches),
+        "route": [{"destination": {"host": canary.canary_service_name()}, "weight": 100}],
+    });
+    if let Some(timeout) = weighted.get("timeout") {
+        rule["timeout"] = timeout.clone();
+    }
+    rule
+}
+
+/// Copies of requests go to the canary, or do not.
+fn mirror(fields: &mut Map<String, Value>, canary: &str, share: Weight) {
+    if share == Weight::ZERO {
+        fields.remove("mirrors");
+        return;
+    }
+    let copies =
+        json!([{"destination": {"host": canary}, "percentage": {"value": share.percent()}}]);
+    fields.insert("mirrors".to_owned(), copies);
 }
 
 /// The list in which the rule stands.

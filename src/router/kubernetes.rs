@@ -14,6 +14,7 @@ use crate::objects::{Change, Kind, Labels, Live, ObjectKey, Seen, mark};
 use crate::rollout::observed::{
     Abilities, Acceptance, Problem, Routes, Split, TrafficKind, Weight,
 };
+use crate::router::beyond::{self, Beyond};
 use crate::router::{
     Router, RouterError, malformed, patch, planned_weights, refusal, spoken, warning,
 };
@@ -56,6 +57,7 @@ impl Router for Kubernetes {
             ));
         }
         problems.extend(idle_fields(canary));
+        problems.extend(beyond::problems(canary, Beyond::NOTHING));
         if switches(canary) {
             problems.extend(moving_label(canary, seen));
         }
@@ -355,7 +357,7 @@ fn observed_routes(canary: &Canary, seen: &Seen, selector: &Labels) -> Option<Ro
     } else {
         return None;
     };
-    Some(Routes { canary: weight })
+    Some(Routes::share(weight.percent()))
 }
 
 /// The Service's endpoints are Pods of the arm that it selects, and of no other.

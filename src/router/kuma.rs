@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
 use crate::objects::{Kind, Labels};
-use crate::rollout::observed::{Problem, Weight};
+use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::form::{Form, KUMA, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
@@ -57,7 +57,7 @@ impl Maker for MeshHttpRoutes {
         &self,
         canary: &Canary,
         spec: &Value,
-        weight: Weight,
+        routes: Routes,
         _: Option<&DynamicObject>,
     ) -> Result<Value, Problem> {
         let arms = Arms::of(FORM, canary)?;
@@ -65,7 +65,7 @@ impl Maker for MeshHttpRoutes {
         let everything = json!([{"path": {"type": "PathPrefix", "value": "/"}}]);
         let entries = arms.entries(
             backends(rule),
-            weight,
+            routes.canary,
             |name, port| json!({"kind": "MeshService", "name": name, "port": port}),
         );
         let default = with(&rule["default"], json!({"backendRefs": entries}));

@@ -3,6 +3,7 @@
 mod acceptance;
 mod apisix;
 mod beside;
+mod beyond;
 mod companion;
 mod contour;
 mod form;

@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use crate::crd::canary::Canary;
+use crate::crd::matching::RequestMatch;
 use crate::objects::{Labels, Seen};
-use crate::rollout::observed::{Problem, Weight};
+use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::beside::Arms;
+use crate::router::beyond::Beyond;
 use crate::router::ingress::{self, Ingresses, Splitter, leading_to};
 use crate::router::weighted::Weighted;
 use crate::router::{refusal, warning};
@@ -16,21 +18,38 @@ pub(super) const ROUTER: Weighted = ingress::router(&Ingresses(&Nginx));
 const CANARY: &str = "nginx.ingress.kubernetes.io/canary";
 const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
 const TOTAL: &str = "nginx.ingress.kubernetes.io/canary-weight-total";
+const BY_HEADER: &str = "nginx.ingress.kubernetes.io/canary-by-header";
+const BY_VALUE: &str = "nginx.ingress.kubernetes.io/canary-by-header-value";
+const BY_PATTERN: &str = "nginx.ingress.kubernetes.io/canary-by-header-pattern";
+const BY_COOKIE: &str = "nginx.ingress.kubernetes.io/canary-by-cookie";
+
+/// The header of which ingress-nginx reads single cookies.
+const COOKIE: &str = "cookie";
 
 /// Splits by annotations; all others are taken from the first Ingress by ingress-nginx itself.
 #[derive(Clone, Copy, Debug)]
 struct Nginx;
 
 impl Splitter for Nginx {
-    fn annotations(&self, _: &Arms<'_>, weight: Weight) -> Labels {
-        let annotations = [
+    fn beyond(&self) -> Beyond {
+        Beyond {
+            matches: true,
+            mirror: false,
+        }
+    }
+
+    fn annotations(&self, arms: &Arms<'_>, routes: Routes) -> Labels {
+        let share = [
             (CANARY, "true".to_owned()),
-            (WEIGHT, weight.percent().to_string()),
+            (WEIGHT, routes.canary.percent().to_string()),
             (TOTAL, "100".to_owned()),
         ];
-        annotations
+        let matches = arms.matches.iter().filter(|_| routes.matched);
+        share
+            .into_iter()
+            .chain(matches.flat_map(annotations))
             .map(|(name, value)| (name.to_owned(), value))
-            .into()
+            .collect()
     }
 
     fn weight(&self, _: &Arms<'_>, annotations: &Labels) -> Option<Weight> {
@@ -55,10 +74,42 @@ impl Splitter for Nginx {
                 ),
             )
         });
+        let matches = &canary.spec.analysis.matches;
+        let unspeakable = (!is_speakable(matches)).then(|| {
+            refusal(
+                "ProviderUnavailable",
+                "spec.analysis.match: an Ingress of ingress-nginx can name one header, and one cookie whose value is `always` (headers: {cookie: {exact: NAME}}), each in an entry of its own; write no more than these, or choose another provider".to_owned(),
+            )
+        });
         let retired = warning(
             "ProviderRetired",
             "spec.provider: ingress-nginx has been retired by its makers in March 2026; gatewayapi:v1 works with every gateway that followed it".to_owned(),
         );
-        recreated.into_iter().chain([retired]).collect()
+        let refused = recreated.into_iter().chain(unspeakable);
+        refused.chain([retired]).collect()
+    }
+}
+
+/// One header and one cookie at most, each in an entry of its own: ingress-nginx takes a request that has either.
+fn is_speakable(matches: &[RequestMatch]) -> bool {
+    let single = |request: &RequestMatch| {
+        let cookie = request.headers.get(COOKIE);
+        let named = cookie.is_none_or(|cookie| cookie.whole().is_some());
+        request.headers.len() == 1 && request.query_params.is_empty() && named
+    };
+    let cookies = matches.iter().filter(|it| it.headers.contains_key(COOKIE));
+    let cookies = cookies.count();
+    matches.iter().all(single) && cookies <= 1 && matches.len() - cookies <= 1
+}
+
+/// How the second Ingress says one of them.
+fn annotations(request: &RequestMatch) -> Vec<(&'static str, String)> {
+    let Some((name, text)) = request.headers.first_key_value() else {
+        return Vec::new();
+    };
+    match text.whole() {
+        Some(cookie) if name == COOKIE => vec![(BY_COOKIE, cookie.to_owned())],
+        Some(whole) => vec![(BY_HEADER, name.clone()), (BY_VALUE, whole.to_owned())],
+        None => vec![(BY_HEADER, name.clone()), (BY_PATTERN, text.anchored())],
     }
 }

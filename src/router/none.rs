@@ -5,6 +5,7 @@ use crate::objects::{Change, Deployment, Live, ObjectKey, Seen, mark};
 use crate::rollout::observed::{
     Abilities, Acceptance, Problem, Routes, Split, TrafficKind, Weight,
 };
+use crate::router::beyond::{self, Beyond};
 use crate::router::{Router, RouterError, refusal};
 
 /// Checks of requests, which workers do not get.
@@ -45,6 +46,7 @@ impl Router for Workers {
         fields
             .chain(metrics)
             .map(|message| refusal("ProviderUnavailable", message))
+            .chain(beyond::problems(canary, Beyond::NOTHING))
             .collect()
     }
 
@@ -62,7 +64,7 @@ impl Router for Workers {
             None => (Some(Weight::ZERO), Acceptance::Accepted),
         };
         Ok(Some(Split {
-            routes: weight.map(|canary| Routes { canary }),
+            routes: weight.map(|weight| Routes::share(weight.percent())),
             acceptance,
             editor: None,
         }))

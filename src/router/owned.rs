@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::crd::canary::Canary;
 use crate::objects::{Change, Kind, Labels, Live, ObjectKey, Seen, mark};
 use crate::rollout::observed::{Acceptance, Problem, Routes, Split, Weight};
+use crate::router::beyond::{self, Beyond};
 use crate::router::companion::{self, Companion};
 use crate::router::{RouterError, accepted, editor, missing, refusal, spoken};
 
@@ -28,16 +29,24 @@ pub(super) trait Maker: Send + Sync {
     fn problems(&self, canary: &Canary) -> Vec<Problem>;
     /// Fields of the spec that are applied.
     fn fields(&self) -> &'static [&'static str];
+    /// What the route has words for beyond a share.
+    fn beyond(&self) -> Beyond {
+        Beyond::NOTHING
+    }
     /// These fields of a spec, put right; those that are right come back as they are. `route`: as it stands, with its status.
     fn edit(
         &self,
         canary: &Canary,
         spec: &Value,
-        weight: Weight,
+        routes: Routes,
         route: Option<&DynamicObject>,
     ) -> Result<Value, Problem>;
     /// The canary's weight, whatever else the spec says.
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight>;
+    /// The share of requests that are copied to the canary.
+    fn mirror(&self, _: &Canary, _: &Value) -> Weight {
+        Weight::ZERO
+    }
     /// Whether the controllers of the route run it as it stands: what they say of any route of this kind, unless more is asked.
     fn acceptance(&self, canary: &Canary, route: &DynamicObject, seen: &Seen) -> Acceptance {
         let key = ObjectKey::new(self.kind(), &canary.home(), canary.service_name());
@@ -104,23 +113,26 @@ pub(super) fn observe(
     let routes = read(maker, canary, route).map_err(RouterError::Refused)?;
     let whole = companion::stand(&maker.companions(canary), canary, seen);
     Ok(Some(Split {
-        routes: routes.filter(|_| whole).map(|canary| Routes { canary }),
+        routes: routes.filter(|_| whole),
         acceptance: maker.acceptance(canary, route, seen),
         editor: editor(route),
     }))
 }
 
-/// The weight that the route says, if it says nothing else than what Serin would write.
+/// What the route says, if it says nothing else than what Serin would write.
 fn read(
     maker: &dyn Maker,
     canary: &Canary,
     route: &DynamicObject,
-) -> Result<Option<Weight>, Problem> {
+) -> Result<Option<Routes>, Problem> {
     let standing = owned_fields(maker, &route.data["spec"]);
-    // An edit for any weight says what is wrong with the Canary's own words.
     let weight = maker.weight(canary, &standing);
-    let edited = maker.edit(canary, &standing, weight.unwrap_or(Weight::ZERO), None)?;
-    Ok(weight.filter(|_| edited == standing && is_labelled(maker, canary, route)))
+    let mirror = maker.mirror(canary, &standing);
+    let routes = beyond::read(canary, maker.beyond(), (weight, mirror), |routes| {
+        let edited = maker.edit(canary, &standing, routes, None)?;
+        Ok(edited == standing)
+    })?;
+    Ok(routes.filter(|_| is_labelled(maker, canary, route)))
 }
 
 fn is_labelled(maker: &dyn Maker, canary: &Canary, route: &DynamicObject) -> bool {
@@ -144,7 +156,7 @@ pub(super) fn render(
     let spec = route.map_or(&Value::Null, |route| &route.data["spec"]);
     let standing = owned_fields(maker, spec);
     let spec = maker
-        .edit(canary, &standing, routes.canary, route)
+        .edit(canary, &standing, routes, route)
         .map_err(RouterError::Refused)?;
     let is_right = |route: &DynamicObject| spec == standing && is_labelled(maker, canary, route);
     if !stands(canary, &key, route, is_right)? {
@@ -212,7 +224,7 @@ pub(super) fn finalize(
             return Ok(Vec::new());
         }
         let service = ObjectKey::new(Kind::Service, &canary.home(), canary.service_name());
-        let released = maker.release(canary, owned_fields(maker, &route.data["spec"]));
+        let released = maker.release(canary, share_alone(maker, canary, route));
         let released = released.filter(|_| live.contains_key(&service));
         stays = released.is_some();
         changes.extend(match released {
@@ -223,6 +235,19 @@ pub(super) fn finalize(
     let companions = maker.companions(canary);
     changes.extend(companion::finalize(&companions, canary, live, stays));
     Ok(changes)
+}
+
+/// The fields of ours, without what the canary got beyond its share.
+fn share_alone(maker: &dyn Maker, canary: &Canary, route: &DynamicObject) -> Value {
+    let standing = owned_fields(maker, &route.data["spec"]);
+    if !beyond::is_asked(canary) {
+        return standing;
+    }
+    let weight = maker.weight(canary, &standing).unwrap_or(Weight::ZERO);
+    let share = Routes::share(weight.percent());
+    maker
+        .edit(canary, &standing, share, Some(route))
+        .unwrap_or(standing)
 }
 
 /// Whether an object is this Canary's, or was.

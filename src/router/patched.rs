@@ -98,7 +98,7 @@ pub(super) fn observe(forms: Forms, canary: &Canary, seen: &Seen) -> Option<Spli
         return None;
     }
     Some(Split {
-        routes: agreed(&weights).map(|canary| Routes { canary }),
+        routes: agreed(&weights).map(|weight| Routes::share(weight.percent())),
         acceptance: worst(words),
         editor: editors.into_iter().flatten().next(),
     })

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
 use crate::objects::{Labels, Seen};
-use crate::rollout::observed::{Problem, Weight};
+use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::beside::Arms;
 use crate::router::ingress::{self, Ingresses, Splitter, leading_to};
 use crate::router::weighted::Weighted;
@@ -20,8 +20,8 @@ const PREDICATE: &str = "zalando.org/skipper-predicate";
 struct Skipper;
 
 impl Splitter for Skipper {
-    fn annotations(&self, arms: &Arms<'_>, weight: Weight) -> Labels {
-        let percent = weight.percent();
+    fn annotations(&self, arms: &Arms<'_>, routes: Routes) -> Labels {
+        let percent = routes.canary.percent();
         let weights = json!({arms.stable: 100 - percent, arms.canary.as_str(): percent});
         let annotations = [
             (WEIGHTS, weights.to_string()),

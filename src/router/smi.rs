@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
 use crate::objects::Kind;
-use crate::rollout::observed::{Problem, Weight};
+use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::form::{Form, SMI, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
@@ -68,12 +68,12 @@ impl Maker for TrafficSplits {
         &self,
         canary: &Canary,
         spec: &Value,
-        weight: Weight,
+        routes: Routes,
         _: Option<&DynamicObject>,
     ) -> Result<Value, Problem> {
         let arms = Arms::of(self.1, canary)?;
         let standing = elements(&spec["backends"]);
-        let backends = arms.entries(standing, weight, |name, _| json!({"service": name}));
+        let backends = arms.entries(standing, routes.canary, |name, _| json!({"service": name}));
         Ok(json!({"service": canary.service_name(), "backends": backends}))
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
 use crate::objects::Kind;
-use crate::rollout::observed::{Problem, Weight};
+use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::form::{Form, TRAEFIK, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
@@ -51,7 +51,7 @@ impl Maker for TraefikServices {
         &self,
         canary: &Canary,
         spec: &Value,
-        weight: Weight,
+        routes: Routes,
         _: Option<&DynamicObject>,
     ) -> Result<Value, Problem> {
         let arms = Arms::of(FORM, canary)?;
@@ -59,10 +59,10 @@ impl Maker for TraefikServices {
         let standing = elements(&spec["weighted"]["services"]);
         let new = |name: &str, port: i64| json!({"name": name, "port": port});
         // While a backend has no ready Pod Traefik answers nothing on the route, whatever its weight.
-        spec["weighted"]["services"] = if weight == Weight::ZERO {
+        spec["weighted"]["services"] = if routes.canary == Weight::ZERO {
             arms.stable_alone(standing, new)
         } else {
-            arms.entries(standing, weight, new)
+            arms.entries(standing, routes.canary, new)
         };
         Ok(spec)
     }

@@ -5,6 +5,7 @@ use crate::crd::canary::Canary;
 use crate::objects::{Change, Live, ObjectKey, Seen};
 use crate::rollout::observed::{Abilities, Problem, Routes, Split, TrafficKind};
 use crate::router::beside::{self, Copier};
+use crate::router::beyond::{self, Beyond};
 use crate::router::owned::{self, Maker};
 use crate::router::patched::{self, Forms};
 use crate::router::{Router, RouterError};
@@ -46,11 +47,13 @@ impl Router for Weighted {
     }
 
     fn problems(&self, canary: &Canary, seen: &Seen) -> Vec<Problem> {
-        match self.own(canary) {
-            Some(Own::Made(maker)) => owned::problems(maker, canary, seen),
-            Some(Own::Beside(copier)) => beside::problems(copier, canary, seen),
-            None => patched::problems(self.forms, canary, seen),
-        }
+        let (mut problems, can) = match self.own(canary) {
+            Some(Own::Made(maker)) => (owned::problems(maker, canary, seen), maker.beyond()),
+            Some(Own::Beside(copier)) => (beside::problems(copier, canary, seen), copier.beyond()),
+            None => (patched::problems(self.forms, canary, seen), Beyond::NOTHING),
+        };
+        problems.extend(beyond::problems(canary, can));
+        problems
     }
 
     fn objects(&self, canary: &Canary) -> Vec<ObjectKey> {

@@ -14,7 +14,7 @@ use crate::sim::field::{list, text};
 use crate::sim::prometheus::{Prometheus, locked};
 use crate::sim::store::{Event, Happened, Key};
 use crate::sim::traffic::behaviour::{Behaviour, version_of_image};
-use crate::sim::traffic::route::{self, Backend};
+use crate::sim::traffic::route::{self, Asked, Backend};
 use crate::sim::traffic::{Branch, Name, Pod, Traffic};
 
 /// The group of the Gateway API.
@@ -30,6 +30,8 @@ const SLICE: Duration = Duration::from_secs(1);
 pub enum Destination {
     /// A host, at a path, through a gateway.
     Host(String, String),
+    /// The same with a header, by name and value.
+    Marked(String, String, (String, String)),
     /// A Service of the cluster.
     Service(Name),
 }
@@ -37,15 +39,11 @@ pub enum Destination {
 /// Says how a Pod answers at a time.
 pub type Behaviours = Box<dyn Fn(&Pod, Timestamp) -> Behaviour + Send>;
 
-/// Says which way the requests for a host and a path go, where the gateway lags behind its routes; `None`: nowhere.
-pub type Split = Box<dyn Fn(&str, &str, Timestamp) -> Option<Vec<Backend>> + Send>;
-
 /// The users of all applications, as an actor of the cluster.
 pub struct Users {
     traffic: Arc<Mutex<Traffic>>,
     prometheus: Arc<Mutex<Prometheus>>,
     behaviours: Behaviours,
-    split: Option<Split>,
     /// Whom they ask, and the namespaces that the way leads through.
     applications: BTreeMap<Name, (Destination, BTreeSet<String>)>,
     has_begun: bool,
@@ -73,19 +71,11 @@ impl Users {
             traffic,
             prometheus,
             behaviours,
-            split: None,
             applications: applications
                 .map(|(name, to)| (name, (to, BTreeSet::new())))
                 .collect(),
             has_begun: false,
         }
-    }
-
-    /// The same with a gateway that has its own idea of the routes.
-    #[must_use]
-    pub fn through(mut self, split: Split) -> Self {
-        self.split = Some(split);
-        self
     }
 
     /// Counts up to now with the ways and Pods as they were, and scrapes when that is due.
@@ -121,13 +111,10 @@ impl Users {
         for event in pods {
             self.note_pod(event);
         }
-        let lags = self.split.is_some();
         self.reroute(api, |destination, namespaces| {
-            let through_gateway = matches!(destination, Destination::Host(..));
-            lags && through_gateway
-                || changed
-                    .iter()
-                    .any(|event| concerns(event, destination, namespaces))
+            changed
+                .iter()
+                .any(|event| concerns(event, destination, namespaces))
         });
     }
 
@@ -146,7 +133,7 @@ impl Users {
         let mut applications = std::mem::take(&mut self.applications);
         for (name, (destination, namespaces)) in &mut applications {
             if is_stale(destination, namespaces) {
-                let backends = self.backends(api, destination);
+                let backends = backends(api, destination);
                 *namespaces = backends
                     .iter()
                     .map(|one| one.service.namespace.clone())
@@ -160,24 +147,23 @@ impl Users {
         }
         self.applications = applications;
     }
+}
 
-    fn backends(&self, api: &Api, destination: &Destination) -> Vec<Backend> {
-        let (host, path) = match destination {
-            Destination::Host(host, path) => (host, path),
-            Destination::Service(service) => {
-                return vec![Backend {
-                    service: service.clone(),
-                    weight: 1,
-                    counted_as: String::new(),
-                }];
-            }
-        };
-        let found = match &self.split {
-            Some(split) => split(host, path, api.now()),
-            None => route::backends(&api.list(GATEWAY, "httproutes", None), host, path),
-        };
-        found.unwrap_or_default()
-    }
+fn backends(api: &Api, destination: &Destination) -> Vec<Backend> {
+    let (host, path, header) = match destination {
+        Destination::Host(host, path) => (host, path, None),
+        Destination::Marked(host, path, header) => (host, path, Some(header)),
+        Destination::Service(service) => {
+            return vec![Backend {
+                service: service.clone(),
+                weight: 1,
+                counted_as: String::new(),
+                copies: None,
+            }];
+        }
+    };
+    let asked = Asked { host, path, header };
+    route::backends(&api.list(GATEWAY, "httproutes", None), asked).unwrap_or_default()
 }
 
 impl Actor for Users {
@@ -198,7 +184,7 @@ fn concerns(event: &Event, destination: &Destination, namespaces: &BTreeSet<Stri
     if is_of(event, GATEWAY, "httproutes") {
         let objects = [Some(&event.object), event.before.as_ref()];
         return match destination {
-            Destination::Host(host, _) => objects
+            Destination::Host(host, _) | Destination::Marked(host, ..) => objects
                 .iter()
                 .flatten()
                 .any(|route| route::is_for(route, host)),
@@ -236,6 +222,7 @@ fn branch(api: &Api, backend: &Backend, destination: &Destination) -> Branch {
         weight: backend.weight,
         pods: pods.unwrap_or_default(),
         service: (!backend.counted_as.is_empty()).then(|| backend.counted_as.clone()),
+        copies: backend.copies,
     }
 }
 

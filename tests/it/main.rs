@@ -8,6 +8,7 @@
 
 mod alerts;
 mod api;
+mod beyond;
 mod crashes;
 mod demo;
 mod docs;

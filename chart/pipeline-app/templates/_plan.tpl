@@ -21,6 +21,9 @@ The plan of a release as Serin will run it, worked out once for the Canary, NOTE
   {{- if and $canary.manual (eq (len $weights) 1) -}}
     {{- $steps = list (dict "pause" dict) -}}
   {{- end -}}
+  {{- if $analysis.mirror -}}
+    {{- $steps = list (dict "setMirror" (int ($analysis.mirrorWeight | default 100))) (dict "checks" $checks) -}}
+  {{- end -}}
   {{- range $index, $weight := $weights -}}
     {{- $last := eq (add1 $index) (len $weights | int64) -}}
     {{- $pauses := include "pipeline-app.pauses" (dict "canary" $canary "first" (eq $index 0) "last" $last) | fromJsonArray -}}
@@ -75,12 +78,15 @@ The plan of a release as Serin will run it, worked out once for the Canary, NOTE
 {{- $seconds := 0.0 -}}
 {{- $person := false -}}
 {{- $words := list -}}
+{{- $users := ternary "of matching requests" "without users" (not (empty .analysis.match)) -}}
 {{- range .steps -}}
   {{- if hasKey . "setWeight" -}}
     {{- $words = append $words (printf "%d %%" (int .setWeight)) -}}
+  {{- else if hasKey . "setMirror" -}}
+    {{- $words = append $words (printf "copies of %d %%" (int .setMirror)) -}}
   {{- else if hasKey . "checks" -}}
     {{- $seconds = addf $seconds (mulf $interval (float64 .checks)) -}}
-    {{- if not $words -}}{{- $words = append $words (printf "%d checks without users" (int .checks)) -}}{{- end -}}
+    {{- if not $words -}}{{- $words = append $words (printf "%d checks %s" (int .checks) $users) -}}{{- end -}}
   {{- else if hasKey . "pause" -}}
     {{- $duration := get (.pause | default dict) "duration" -}}
     {{- if $duration -}}

@@ -137,7 +137,7 @@ be false or empty without a word, and a Service that is not enabled would be del
 
 {{/* What the Canary's schema knows, and Serin refuses for now. */}}
 {{- define "pipeline-app.validateLater" -}}
-{{- range $field := list "alerts" "match" "mirror" "mirrorWeight" "sessionAffinity" "stepWeightPromotion" "configTracking" -}}
+{{- range $field := list "sessionAffinity" "stepWeightPromotion" "configTracking" -}}
   {{- if get $.analysis $field -}}
     {{- fail (printf "canary.analysis.%s comes with a later version of Serin, which refuses a Canary that has it: take it out" $field) -}}
   {{- end -}}
@@ -146,9 +146,15 @@ be false or empty without a word, and a Service that is not enabled would be del
   {{- fail "canary.analysis.comparison.enabled comes with a later version of Serin: take it out, or set it to false" -}}
 {{- end -}}
 {{- range $index, $step := $.analysis.steps -}}
-  {{- range list "setMirror" "setHeaderRoute" -}}
+  {{- range list "setHeaderRoute" -}}
     {{- if hasKey $step . -}}{{- fail (printf "canary.analysis.steps[%d].%s comes with a later version of Serin: take it out" $index .) -}}{{- end -}}
   {{- end -}}
+{{- end -}}
+{{- if and $.analysis.mirror (or $.hold $.manual) -}}
+  {{- fail "canary.analysis.mirror does not go with canary.hold or canary.manual: write canary.analysis.steps, with {setMirror: 100} where copies begin and {setMirror: 0} where they end" -}}
+{{- end -}}
+{{- if and $.analysis.mirrorWeight (not $.analysis.mirror) -}}
+  {{- fail "canary.analysis.mirrorWeight needs canary.analysis.mirror: true" -}}
 {{- end -}}
 {{- $known := list "" "apisix" "contour" "gatewayapi:v1" "gloo" "istio" "kubernetes" "kuma" "linkerd" "nginx" "none" "skipper" "smi:v1alpha1" "smi:v1alpha2" "smi:v1alpha3" "traefik" -}}
 {{- if not (has $.provider $known) -}}

@@ -173,7 +173,7 @@ fn a_broken_canary_is_pointed_at() {
     check(
         &short("match: [{headers: {}}]"),
         expect![
-            "it.yaml:8:14: spec.analysis.match: A/B testing comes with a later version; remove the field, or keep the Canary suspended"
+            "it.yaml:8:22: spec.analysis.match[0]: describes no requests; write for instance headers: {x-canary: {exact: insider}}"
         ],
     );
     check(

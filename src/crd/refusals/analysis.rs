@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::crd::canary::{Analysis, CanarySpec, Metric, Step};
-use crate::crd::refusals::{Findings, hooks};
+use crate::crd::refusals::{Findings, hooks, matching};
 
 /// The checks that need no MetricTemplate.
 const BUILT_IN: [&str; 2] = ["request-success-rate", "request-duration"];
@@ -17,6 +17,7 @@ pub(super) fn check(spec: &CanarySpec, found: &mut Findings) {
     durations(spec, found);
     metrics(spec, found);
     hooks::check(&spec.analysis, found);
+    matching::check(&spec.analysis, found);
     later(&spec.analysis, found);
 }
 
@@ -96,11 +97,6 @@ fn steps(steps: &[Step], found: &mut Findings) {
             *checks == Some(0),
             &format!("{field}.checks"),
             "must be 1 or more",
-        );
-        found.later(
-            set_mirror.is_some(),
-            &format!("{field}.setMirror"),
-            "mirroring comes",
         );
         found.later(
             set_header_route.is_some(),
@@ -224,13 +220,6 @@ fn later(analysis: &Analysis, found: &mut Findings) {
     );
     let fields = [
         (analysis.config_tracking, "configTracking", "it comes"),
-        (!analysis.matches.is_empty(), "match", "A/B testing comes"),
-        (analysis.mirror, "mirror", "mirroring comes"),
-        (
-            analysis.mirror_weight.is_some(),
-            "mirrorWeight",
-            "mirroring comes",
-        ),
         (
             analysis.session_affinity.is_some(),
             "sessionAffinity",

@@ -6,6 +6,7 @@
 mod alerts;
 mod analysis;
 mod hooks;
+mod matching;
 
 use std::fmt;
 

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod alerts;
+mod beyond;
 mod crashes;
 mod hooks;
 mod known_bugs;

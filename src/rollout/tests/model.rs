@@ -57,6 +57,8 @@ pub(crate) struct Model {
     pub(crate) live: Option<(String, Option<String>)>,
     /// What the query of a template finds.
     pub(crate) value: Option<f64>,
+    /// The share of the requests that `analysis.match` describes.
+    pub(crate) matching: f64,
     /// The share of the requests that reaches the canary whatever the route says, in percent.
     pub(crate) misrouted: Option<u8>,
     /// The controller dies after so many more writes, and another one comes; `None`: it lives.
@@ -78,7 +80,7 @@ pub(crate) struct Model {
     /// When each of the calls began.
     begun: BTreeMap<HookCall, Timestamp>,
     /// The weight in force, and since when.
-    in_force: Option<(u8, Timestamp)>,
+    in_force: Option<(Routes, Timestamp)>,
     counts: Vec<(Timestamp, Counts)>,
     next: Option<Duration>,
 }
@@ -114,6 +116,7 @@ impl Model {
             gate: Answer::GateHeld,
             live: None,
             value: None,
+            matching: 0.0,
             misrouted: None,
             dies_after: None,
             hooks: BTreeMap::new(),
@@ -287,11 +290,16 @@ impl Model {
 
     /// Time goes by, requests arrive.
     pub(crate) fn pass(&mut self, time: Duration) {
+        let routes = self.seen.split.as_ref().and_then(|split| split.routes);
+        let routes = routes.unwrap_or_default();
         let share = f64::from(self.misrouted.unwrap_or(self.weight())) / 100.0;
+        let matched = if routes.matched { self.matching } else { 0.0 };
+        let share = matched + (1.0 - matched) * share;
+        let copies = f64::from(routes.mirror.percent()) / 100.0;
         let count = self.rate * time.as_secs_f64();
         let mut counts = self.counts.last().unwrap().1;
-        counts.canary.0 += count * share;
-        counts.canary.1 += count * share * self.errors;
+        counts.canary.0 += count * (share + copies);
+        counts.canary.1 += count * (share + copies) * self.errors;
         counts.stable.0 += count * (1.0 - share);
         counts.stable.1 += count * (1.0 - share) * self.stable_errors;
         self.now += time;
@@ -453,13 +461,22 @@ impl Model {
             .seen
             .split
             .as_ref()
-            .is_some_and(|split| split.acceptance == Acceptance::Accepted);
-        let weight = self.weight();
-        if !accepted {
+            .filter(|split| split.acceptance == Acceptance::Accepted);
+        let Some(split) = accepted else {
             self.in_force = None;
-        } else if self.in_force.is_none_or(|(known, _)| known != weight) {
-            self.in_force = Some((weight, self.now));
+            return;
+        };
+        let routes = split.routes.unwrap_or_default();
+        if self.in_force.is_none_or(|(known, _)| known != routes) {
+            self.in_force = Some((routes, self.now));
         }
+    }
+
+    /// Whether the canary would get more than it does.
+    fn raises(&self, routes: Routes) -> bool {
+        let written = self.seen.split.as_ref().and_then(|split| split.routes);
+        let written = written.unwrap_or_default();
+        written.or(routes) != written
     }
 
     /// What no action may ever do, whatever the invariants in the core say.
@@ -469,9 +486,9 @@ impl Model {
             Action::Remove if self.seen.abilities.traffic != TrafficKind::Replicas => {
                 let settled = match self.in_force {
                     // The core counts in whole milliseconds.
-                    Some((weight, since)) => {
+                    Some((routes, since)) => {
                         let early = since + self.settling() - Duration::from_millis(1);
-                        weight == 0 && self.now > early
+                        !routes.reach() && self.now > early
                     }
                     // Without a target there is nobody to lead users to, whatever the router says.
                     None => self.seen.split.is_none() || target.is_none() && self.weight() == 0,
@@ -483,10 +500,12 @@ impl Model {
                 );
             }
             Action::Unlock => assert!(self.seen.canary.is_none(), "unlocked too early"),
-            Action::Route(routes) if routes.canary.percent() > self.weight() => {
+            Action::Route(routes) if self.raises(*routes) => {
                 let arm = &self.seen.canary.as_ref().expect("a canary").arm;
+                let part = routes.canary.max(routes.mirror).percent();
+                let part = if routes.matched { 100 } else { part };
                 let share = match self.canary.spec.canary.replicas {
-                    None => u32::from(routes.canary.percent()) * target.unwrap().replicas as u32,
+                    None => u32::from(part) * target.unwrap().replicas as u32,
                     Some(_) => 1,
                 };
                 assert!(
@@ -667,6 +686,7 @@ fn observed() -> Observed {
 pub(crate) fn routes(weight: u8) -> Option<Routes> {
     Some(Routes {
         canary: Weight::new(weight),
+        ..Routes::default()
     })
 }
 

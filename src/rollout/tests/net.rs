@@ -40,6 +40,7 @@ fn revert(revision: &str) -> Action {
 fn route(weight: u8) -> Action {
     Action::Route(Routes {
         canary: Weight::new(weight),
+        ..Routes::default()
     })
 }
 
@@ -98,6 +99,36 @@ fn no_share_without_readiness_and_none_beside_the_plan() {
     check(&model, rows);
     model.seen.canary = None;
     check(&model, vec![(route(50), Some("T3"))]);
+}
+
+/// Matching requests and copies are traffic like any other.
+#[test]
+fn neither_matching_requests_nor_copies_reach_what_is_not_ready() {
+    let analysis = serde_json::json!({"interval": "10s", "iterations": 2, "match": [{"headers": {"x": {"exact": "y"}}}]});
+    let mut model = Model::adopted(&analysis);
+    model.matching = 0.1;
+    let matched = Routes {
+        matched: true,
+        ..Routes::default()
+    };
+    let copied = Routes {
+        mirror: Weight::new(40),
+        ..Routes::default()
+    };
+    model.ship("v2");
+    check(&model, vec![(Action::Route(matched), Some("T3"))]);
+    model.run_until(|model| model.status().traffic.beside);
+    let arm = model.seen.canary.clone();
+    let rows = vec![
+        (Action::Route(matched), None),
+        (Action::Route(copied), Some("T2")),
+        (Action::Remove, Some("T6")),
+    ];
+    check(&model, rows);
+    model.seen.split = None;
+    model.seen.canary = arm;
+    model.seen.canary.as_mut().unwrap().arm.ready = 1;
+    check(&model, vec![(Action::Route(matched), Some("T3"))]);
 }
 
 #[test]

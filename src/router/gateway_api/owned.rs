@@ -1,11 +1,13 @@
 //! The HTTPRoute that Serin makes. In it parents, hosts, the one rule with its two backends and the timeout are ours.
 
 use kube::core::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::crd::canary::{Canary, CanaryService};
+use crate::crd::matching::RequestMatch;
 use crate::objects::{Kind, ObjectKey, Seen};
-use crate::rollout::observed::{Acceptance, Problem, Weight};
+use crate::rollout::observed::{Acceptance, Problem, Routes, Weight};
+use crate::router::beyond::{self, Beyond};
 use crate::router::form::{Backend, elements};
 use crate::router::gateway_api::acceptance::{self, Parent};
 use crate::router::gateway_api::{backend, backends};
@@ -20,7 +22,7 @@ pub(super) struct HttpRoutes {
 }
 
 impl HttpRoutes {
-    fn wanted<'a>(&self, canary: &'a Canary, weight: Weight) -> Result<Wanted<'a>, Problem> {
+    fn wanted<'a>(&self, canary: &'a Canary, routes: Routes) -> Result<Wanted<'a>, Problem> {
         let home = canary.home();
         let service = canary.spec.service.as_ref();
         let unready = |message: &str| refusal("RouteNotReady", message.to_owned());
@@ -53,7 +55,8 @@ impl HttpRoutes {
             canary: canary.canary_service_name(),
             port: i64::from(service.port),
             timeout: service.timeout.as_deref(),
-            weight,
+            routes,
+            matches: beyond::matches(canary, routes),
         })
     }
 }
@@ -64,7 +67,7 @@ impl Maker for HttpRoutes {
     }
 
     fn problems(&self, canary: &Canary) -> Vec<Problem> {
-        let mut problems = match self.wanted(canary, Weight::ZERO) {
+        let mut problems = match self.wanted(canary, Routes::default()) {
             Err(problem) => vec![problem],
             Ok(wanted) => wanted.problems(),
         };
@@ -85,20 +88,32 @@ impl Maker for HttpRoutes {
         &self,
         canary: &Canary,
         spec: &Value,
-        weight: Weight,
+        routes: Routes,
         route: Option<&DynamicObject>,
     ) -> Result<Value, Problem> {
         let marked = route.is_some_and(is_envoy_gateway);
-        Ok(self.wanted(canary, weight)?.edit(spec, marked))
+        Ok(self.wanted(canary, routes)?.edit(spec, marked))
     }
 
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
-        self.wanted(canary, Weight::ZERO).ok()?.read(spec)
+        self.wanted(canary, Routes::default()).ok()?.read(spec)
+    }
+
+    fn beyond(&self) -> Beyond {
+        Beyond {
+            mirror: !self.of_mesh,
+            ..Beyond::ALL
+        }
+    }
+
+    fn mirror(&self, canary: &Canary, spec: &Value) -> Weight {
+        let wanted = self.wanted(canary, Routes::default()).ok();
+        wanted.map_or(Weight::ZERO, |wanted| wanted.read_mirror(spec))
     }
 
     fn acceptance(&self, canary: &Canary, route: &DynamicObject, seen: &Seen) -> Acceptance {
         let key = ObjectKey::new(Kind::HttpRoute, &canary.home(), canary.service_name());
-        match self.wanted(canary, Weight::ZERO) {
+        match self.wanted(canary, Routes::default()) {
             Ok(wanted) => acceptance::acceptance(&key, route, &wanted.parents, seen),
             Err(problem) => Acceptance::Pending(problem.message),
         }
@@ -156,7 +171,8 @@ struct Wanted<'a> {
     canary: String,
     port: i64,
     timeout: Option<&'a str>,
-    weight: Weight,
+    routes: Routes,
+    matches: &'a [RequestMatch],
 }
 
 /// The route has no name for every host; there, no name at all means that.
@@ -194,6 +210,16 @@ impl Wanted<'_> {
         percent.filter(|percent| *percent <= 100).map(Weight::new)
     }
 
+    /// The share of requests that the first rule copies to the canary.
+    fn read_mirror(&self, spec: &Value) -> Weight {
+        let filters = elements(&spec["rules"][0]["filters"]);
+        let Some(copies) = filters.iter().find(|filter| self.copies(filter)) else {
+            return Weight::ZERO;
+        };
+        let percent = copies["requestMirror"]["percent"].as_u64().unwrap_or(100);
+        Weight::new(u8::try_from(percent).unwrap_or(100))
+    }
+
     fn is(&self, backend: &Backend<'_>, name: &str) -> bool {
         backend.name == name && backend.port == self.port
     }
@@ -221,15 +247,20 @@ impl Wanted<'_> {
         };
         let rule = elements(&spec["rules"]).iter().find(both).cloned();
         let rule = self.edit_rule(rule.unwrap_or_else(|| json!({})), marked);
-        spec["rules"] = json!([rule]);
+        let mut rules = vec![rule];
+        if !self.matches.is_empty() {
+            rules.push(self.matched(marked));
+        }
+        spec["rules"] = Value::Array(rules);
         spec
     }
 
     fn edit_rule(&self, mut rule: Value, marked: bool) -> Value {
         let everything = json!([{"path": {"type": "PathPrefix", "value": "/"}}]);
         let entries = elements(&rule["backendRefs"]);
-        let stable = self.entry(entries, self.stable, 100 - self.weight.percent());
-        let mut canary = self.entry(entries, &self.canary, self.weight.percent());
+        let share = self.routes.canary.percent();
+        let stable = self.entry(entries, self.stable, 100 - share);
+        let mut canary = self.entry(entries, &self.canary, share);
         if marked {
             mark_requests(&mut canary);
         }
@@ -242,8 +273,49 @@ impl Wanted<'_> {
                 fields.remove("matches");
             }
             set_within(fields, "timeouts", "request", self.timeout);
+            self.mirror(fields);
         }
         rule
+    }
+
+    /// The rule for matching requests: more is asked of them, so it goes before the other one.
+    fn matched(&self, marked: bool) -> Value {
+        let mut canary = self.entry(&[], &self.canary, 100);
+        if marked {
+            mark_requests(&mut canary);
+        }
+        let mut rule =
+            json!({"matches": beyond::gateway_api(self.matches), "backendRefs": [canary]});
+        if let Some(timeout) = self.timeout {
+            rule["timeouts"] = json!({"request": timeout});
+        }
+        rule
+    }
+
+    /// Copies of requests go to the canary, or do not; filters of others stay. Where all are copied that needs no word.
+    fn mirror(&self, rule: &mut Map<String, Value>) {
+        let mut filters = elements(rule.get("filters").unwrap_or(&Value::Null)).to_vec();
+        filters.retain(|filter| !self.copies(filter));
+        if self.routes.mirror > Weight::ZERO {
+            let backend =
+                json!({"group": "", "kind": "Service", "name": self.canary, "port": self.port});
+            let mut mirror = json!({"backendRef": backend});
+            if self.routes.mirror < Weight::ALL {
+                mirror["percent"] = json!(self.routes.mirror.percent());
+            }
+            filters.push(json!({"type": "RequestMirror", "requestMirror": mirror}));
+        }
+        if filters.is_empty() {
+            rule.remove("filters");
+        } else {
+            rule.insert("filters".to_owned(), Value::Array(filters));
+        }
+    }
+
+    /// Whether a filter copies requests to the canary.
+    fn copies(&self, filter: &Value) -> bool {
+        let backend = backend(&filter["requestMirror"]["backendRef"], &self.home);
+        backend.is_some_and(|backend| self.is(&backend, &self.canary))
     }
 
     fn entry(&self, entries: &[Value], name: &str, weight: u8) -> Value {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
 use crate::objects::Change;
+use crate::rollout::observed::{Routes, Weight};
 use crate::router::tests::world::{World, split};
 use crate::router::{Router, RouterError, for_provider};
 
@@ -40,6 +41,17 @@ fn tell(provider: &str, percent: u8) {
     }
 }
 
+/// What the Canary of a story asks for beside a share.
+pub(super) fn asked(canary: &Canary, percent: u8) -> Routes {
+    let analysis = &canary.spec.analysis;
+    let mirror = i32::from(analysis.mirror) * analysis.mirror_weight.unwrap_or(100);
+    Routes {
+        matched: !analysis.matches.is_empty(),
+        mirror: Weight::new(u8::try_from(mirror).unwrap()),
+        ..split(percent)
+    }
+}
+
 fn story_of(router: &dyn Router, canary: &Canary, mut world: World, percent: u8) -> Value {
     let problems: Vec<String> = router
         .problems(canary, &world.seen())
@@ -47,7 +59,7 @@ fn story_of(router: &dyn Router, canary: &Canary, mut world: World, percent: u8)
         .map(|problem| format!("{}: {}", problem.reason, problem.message))
         .collect();
     let mut told = json!({"1 problems": problems, "2 observed": observed(router, canary, &world)});
-    match router.render(canary, &world.live, split(percent)) {
+    match router.render(canary, &world.live, asked(canary, percent)) {
         Ok(changes) => {
             told[format!("3 written for {percent}")] = changes.iter().map(spoken).collect();
             world.apply(changes);
@@ -65,7 +77,10 @@ fn observed(router: &dyn Router, canary: &Canary, world: &World) -> Value {
     match router.observe(canary, &world.seen()) {
         Ok(None) => json!("no route"),
         Ok(Some(split)) => json!({
-            "canary": split.routes.map(|routes| routes.canary.percent()),
+            "canary": split.routes.map(|routes| match routes.beside() {
+                true => json!(routes.to_string()),
+                false => json!(routes.canary.percent()),
+            }),
             "acceptance": format!("{:?}", split.acceptance),
             "editor": split.editor,
         }),

@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::crd::canary::Canary;
 use crate::crd::names::PROVIDERS;
 use crate::objects::{Change, ObjectKey, mark};
-use crate::router::tests::golden::stories;
+use crate::rollout::observed::Routes;
+use crate::router::tests::golden::{asked, stories};
 use crate::router::tests::world::{World, split};
 use crate::router::{Router, for_provider};
 
@@ -16,6 +17,25 @@ fn percents(provider: &str) -> Vec<u8> {
         "kubernetes" => vec![0, 100],
         _ => (0..=100).collect(),
     }
+}
+
+/// Every weight, with and without what the Canary asks for beside it.
+fn asked_by(router: &dyn Router, provider: &str, canary: &Canary, world: &World) -> Vec<Routes> {
+    let problems = router.problems(canary, &world.seen());
+    let refused = problems
+        .iter()
+        .any(|problem| problem.message.starts_with("spec.analysis.m"));
+    let asked = |percent| {
+        if refused {
+            split(percent)
+        } else {
+            asked(canary, percent)
+        }
+    };
+    let both = |percent| [split(percent), asked(percent)];
+    let mut all: Vec<Routes> = percents(provider).into_iter().flat_map(both).collect();
+    all.dedup();
+    all
 }
 
 fn each(tell: impl Fn(&dyn Router, &str, &Canary, &World)) {
@@ -36,21 +56,21 @@ fn each(tell: impl Fn(&dyn Router, &str, &Canary, &World)) {
 fn what_is_written_is_what_is_read() {
     each(|router, provider, canary, world| {
         let mut world = world.clone();
-        for percent in percents(provider) {
-            let Ok(changes) = router.render(canary, &world.live, split(percent)) else {
+        for routes in asked_by(router, provider, canary, &world) {
+            let Ok(changes) = router.render(canary, &world.live, routes) else {
                 continue;
             };
             world.apply(changes);
             let seen = router.observe(canary, &world.seen());
             let Ok(Some(seen)) = seen else {
-                assert_eq!(percent, 0, "{provider}: {seen:?}");
+                assert!(!routes.reach(), "{provider}: {seen:?}");
                 continue;
             };
-            if seen.routes.is_some() || percent > 0 {
-                assert_eq!(seen.routes, Some(split(percent)), "{provider}");
+            if seen.routes.is_some() || routes.reach() {
+                assert_eq!(seen.routes, Some(routes), "{provider}");
             }
-            let again = router.render(canary, &world.live, split(percent)).unwrap();
-            assert!(again.is_empty(), "{provider}, {percent}: {again:?}");
+            let again = router.render(canary, &world.live, routes).unwrap();
+            assert!(again.is_empty(), "{provider}, {routes}: {again:?}");
         }
     });
 }
@@ -62,8 +82,8 @@ fn at_the_end_everything_is_given_back() {
         let mut world = world.clone();
         world.serve(canary);
         let before = world.clone();
-        for percent in percents(provider) {
-            if let Ok(changes) = router.render(canary, &world.live, split(percent)) {
+        for routes in asked_by(router, provider, canary, &world) {
+            if let Ok(changes) = router.render(canary, &world.live, routes) {
                 world.apply(changes);
             }
         }
@@ -89,8 +109,8 @@ fn at_the_end_everything_is_given_back() {
 fn only_what_is_marked_is_replaced_or_deleted() {
     each(|router, provider, canary, world| {
         let mut world = world.clone();
-        for percent in percents(provider).into_iter().rev() {
-            let Ok(changes) = router.render(canary, &world.live, split(percent)) else {
+        for routes in asked_by(router, provider, canary, &world).into_iter().rev() {
+            let Ok(changes) = router.render(canary, &world.live, routes) else {
                 continue;
             };
             for change in &changes {

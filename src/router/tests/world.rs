@@ -10,7 +10,7 @@ use crate::objects::{
     Change, Deployment, EndpointSlice, Kind, Labels, Live, Meta, ObjectKey, Owner, ReplicaSet,
     Seen, Service, Template,
 };
-use crate::rollout::observed::{Routes, Split, Weight};
+use crate::rollout::observed::{Routes, Split};
 use crate::router::Router;
 
 pub(crate) const UID: &str = "8c1f";
@@ -30,9 +30,7 @@ pub(crate) fn canary(spec: Value) -> Canary {
 }
 
 pub(crate) fn split(percent: u8) -> Routes {
-    Routes {
-        canary: Weight::new(percent),
-    }
+    Routes::share(percent)
 }
 
 /// All objects of a cluster.
@@ -148,7 +146,8 @@ impl World {
         for field in ["labels", "annotations"] {
             let standing = value["metadata"][field].as_object().cloned();
             let mut merged = standing.unwrap_or_default();
-            merged.retain(|name, _| !name.starts_with("serin.dev/"));
+            let applied = ["serin.dev/", "nginx.ingress.kubernetes.io/canary"];
+            merged.retain(|name, _| !applied.iter().any(|ours| name.starts_with(ours)));
             merged.extend(
                 new["metadata"][field]
                     .as_object()

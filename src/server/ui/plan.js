@@ -88,9 +88,16 @@ function stop(view, step, index, here) {
       h('small', null, ' %'),
       h('span', { class: 'unseen' }, `, ${STATE_WORDS[state]}`),
     ),
+    beside(step),
     checks(view, step, state),
     pause(view, step, state),
   );
+}
+
+// What the canary gets beside its share of the requests.
+function beside(step) {
+  const parts = [step.matched && 'matching requests', step.mirror && `copies of ${step.mirror} %`].filter(Boolean);
+  return parts.length === 0 ? null : h('span', { class: 'stop-checks' }, `and ${parts.join(', ')}`);
 }
 
 function node(state) {

@@ -142,6 +142,8 @@ fn stable(of: &StableStatus) -> Version {
 fn plan_step(step: &PlannedStep) -> PlanStep {
     PlanStep {
         weight: step.weight,
+        matched: step.matched,
+        mirror: Some(step.mirror).filter(|share| *share > 0),
         checks: step.checks,
         pause: match step.pause {
             None => Stop::None,

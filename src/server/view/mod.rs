@@ -148,6 +148,12 @@ pub struct Version {
 pub struct PlanStep {
     /// The canary's weight, in percent.
     pub weight: u8,
+    /// Requests that `analysis.match` describes go to the canary, whatever its weight.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub matched: bool,
+    /// Share of requests that are copied to the canary, in percent, if any are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<u8>,
     /// Passed checks that end it.
     pub checks: u32,
     /// The stop after the checks.

@@ -20,16 +20,29 @@ pub struct Backend {
     pub weight: u32,
     /// The name under which Traefik counts its requests.
     pub counted_as: String,
+    /// It gets copies of so many requests of a hundred, and no others.
+    pub copies: Option<u32>,
 }
 
-/// The backends of a request without special headers; `None`: no route takes it.
+/// A request, as far as routes look at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The host.
+    pub host: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// The one header that some rule may ask for, by name and value.
+    pub header: Option<&'a (String, String)>,
+}
+
+/// The backends of a request; `None`: no route takes it.
 #[must_use]
-pub fn backends(routes: &[(Key, Arc<Value>)], host: &str, path: &str) -> Option<Vec<Backend>> {
+pub fn backends(routes: &[(Key, Arc<Value>)], asked: Asked<'_>) -> Option<Vec<Backend>> {
     let found = routes.iter().flat_map(|(key, route)| {
-        let host = host_fit(route, host);
+        let host = host_fit(route, asked.host);
         let rules = list(route, "/spec/rules").iter().enumerate();
         let fits = rules
-            .filter_map(move |(number, rule)| Some((host?, path_fit(rule, path)?, number, rule)));
+            .filter_map(move |(number, rule)| Some((host?, rule_fit(rule, asked)?, number, rule)));
         fits.map(move |(host, path, number, rule)| {
             let age = text(route, "/metadata/creationTimestamp");
             let first = Reverse((age, &key.namespace, &key.name, number));
@@ -44,7 +57,23 @@ pub fn backends(routes: &[(Key, Arc<Value>)], host: &str, path: &str) -> Option<
         backend.counted_as = counted_as(&backend.service, key, route, (number, place));
         backend
     });
-    Some(backends.collect())
+    let mut backends: Vec<_> = backends.collect();
+    backends.extend(mirrors(rule, &key.namespace));
+    Some(backends)
+}
+
+/// The backends to which a rule copies requests.
+fn mirrors(rule: &Value, home: &str) -> Vec<Backend> {
+    let copies = list(rule, "/filters").iter().filter_map(|filter| {
+        let mirror = filter.pointer("/requestMirror")?;
+        let percent = mirror
+            .pointer("/percent")
+            .map_or(Some(100), Value::as_u64)?;
+        let mut backend = backend(mirror.pointer("/backendRef")?, home);
+        (backend.weight, backend.copies) = (0, u32::try_from(percent).ok());
+        Some(backend)
+    });
+    copies.collect()
 }
 
 /// Whether a route is one for this host at all.
@@ -69,29 +98,46 @@ fn host_fit(route: &Value, host: &str) -> Option<(bool, usize)> {
     fits.max()
 }
 
-/// How exactly a rule fits a path: an exact one before the longest prefix; `None`: not at all.
-fn path_fit(rule: &Value, path: &str) -> Option<(bool, usize)> {
+/// How exactly a rule fits a request: an exact path before the longest prefix, then the most headers; `None`: not at all.
+fn rule_fit(rule: &Value, asked: Asked<'_>) -> Option<(bool, usize, usize)> {
     let matches = list(rule, "/matches");
     if matches.is_empty() {
-        return Some((false, 1));
+        return Some((false, 1, 0));
     }
     let fits = matches.iter().filter_map(|one| {
-        let asks_more = !list(one, "/headers").is_empty() || !list(one, "/queryParams").is_empty();
         let method = text(one, "/method");
-        if asks_more || !(method.is_empty() || method == "GET") {
+        let headers = list(one, "/headers");
+        let says = |wanted: &Value| asked.header.is_some_and(|header| has(wanted, header));
+        let is_taken = list(one, "/queryParams").is_empty() && headers.iter().all(says);
+        if !is_taken || !(method.is_empty() || method == "GET") {
             return None;
         }
-        let value = one
-            .pointer("/path/value")
-            .and_then(Value::as_str)
-            .unwrap_or("/");
-        match text(one, "/path/type") {
-            "Exact" => (value == path).then_some((true, value.len())),
-            "" | "PathPrefix" => is_below(path, value).then_some((false, value.len())),
-            _ => None,
-        }
+        let (exact, length) = path_fit(one, asked.path)?;
+        Some((exact, length, headers.len()))
     });
     fits.max()
+}
+
+fn path_fit(one: &Value, path: &str) -> Option<(bool, usize)> {
+    let value = one
+        .pointer("/path/value")
+        .and_then(Value::as_str)
+        .unwrap_or("/");
+    match text(one, "/path/type") {
+        "Exact" => (value == path).then_some((true, value.len())),
+        "" | "PathPrefix" => is_below(path, value).then_some((false, value.len())),
+        _ => None,
+    }
+}
+
+/// Whether a header is as a match wants it. Gateways search for expressions anywhere in the value.
+fn has(wanted: &Value, (name, value): &(String, String)) -> bool {
+    let text_of = text(wanted, "/value");
+    let fits = match text(wanted, "/type") {
+        "RegularExpression" => regex::Regex::new(text_of).is_ok_and(|it| it.is_match(value)),
+        _ => text_of == value,
+    };
+    text(wanted, "/name").eq_ignore_ascii_case(name) && fits
 }
 
 /// Whether a path is a prefix or lies below it, by whole parts.
@@ -113,6 +159,7 @@ fn backend(reference: &Value, home: &str) -> Backend {
             .and_then(|weight| weight.try_into().ok())
             .unwrap_or(0),
         counted_as: String::new(),
+        copies: None,
     }
 }
 
@@ -215,7 +262,8 @@ mod tests {
     }
 
     fn shown(routes: &[(Key, Arc<Value>)], host: &str, path: &str) -> String {
-        let Some(backends) = backends(routes, host, path) else {
+        let header = None;
+        let Some(backends) = backends(routes, Asked { host, path, header }) else {
             return "none".to_owned();
         };
         let backends = backends
@@ -265,13 +313,41 @@ mod tests {
         assert_eq!(shown(&routes[1..], "elsewhere", "/"), "none");
     }
 
+    fn asked<'a>(host: &'a str, header: Option<&'a (String, String)>) -> Asked<'a> {
+        let path = "/";
+        Asked { host, path, header }
+    }
+
+    #[test]
+    fn a_rule_with_headers_takes_requests_that_have_them() {
+        let matching = |how: &str, value: &str| json!([{"headers": [{"type": how, "name": "X-Group", "value": value}]}]);
+        let spec = json!({"rules": [
+            {"backendRefs": [{"name": "web"}]},
+            {"matches": matching("Exact", "insider"), "backendRefs": [{"name": "exact"}]},
+            {"matches": matching("RegularExpression", "^b.*$"), "backendRefs": [{"name": "pattern"}]},
+        ]});
+        let routes = [route("shop", &spec)];
+        let rows = [
+            (Some(("x-group", "insider")), "exact"),
+            (Some(("x-group", "beta")), "pattern"),
+            (Some(("x-group", "abc")), "web"),
+            (Some(("other", "insider")), "web"),
+            (None, "web"),
+        ];
+        for (header, expected) in rows {
+            let header = header.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let found = backends(&routes, asked("a", header.as_ref())).unwrap();
+            assert_eq!(found[0].service.name, expected, "{header:?}");
+        }
+    }
+
     #[test]
     fn backends_are_counted_by_traefiks_name() {
         let spec = json!({
             "parentRefs": [{"name": "gw", "namespace": "default"}], "hostnames": ["a"],
             "rules": [{"backendRefs": [{"name": "web"}, {"name": "web-canary"}]}],
         });
-        let found = backends(&[route("shop.example", &spec)], "a", "/").unwrap();
+        let found = backends(&[route("shop.example", &spec)], asked("a", None)).unwrap();
         let (before, after) = found[1].counted_as.split_once("-ep-web-0-").unwrap();
         assert_eq!(before, "httproute-shop-shop-example-gw-default-gw");
         assert_eq!(&after[20..], "-svc-shop-web-canary-1@kubernetesgateway");

@@ -30,6 +30,7 @@ fn branch(weight: u32, pods: &[&str]) -> Branch {
         weight,
         pods: pods.iter().map(|pod| name(pod)).collect(),
         service: Some(format!("web-{weight}")),
+        copies: None,
     }
 }
 

@@ -66,6 +66,9 @@ impl Story {
         let application = Name::new(objects::HOME, objects::APP);
         let rate = Rate::Steps(vec![(Duration::from_secs(30), setting.rate)]);
         world.send(&application, setting.destination.clone(), rate);
+        for (users, way, rate) in &setting.others {
+            world.send(users, way.clone(), rate.clone());
+        }
         for object in setting.objects() {
             world.put(object).unwrap();
         }

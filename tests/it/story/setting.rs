@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use serin::sim::traffic::Name;
+use serin::sim::traffic::rate::Rate;
 use serin::sim::users::Destination;
 
 use crate::story::objects;
@@ -21,6 +22,8 @@ pub(crate) struct Setting {
     pub(crate) destination: Destination,
     /// Objects of the team beside Deployment and Service.
     pub(crate) objects: Vec<Value>,
+    /// Other users: their name, where they send requests, and how many.
+    pub(crate) others: Vec<(Name, Destination, Rate)>,
 }
 
 /// A short analysis.
@@ -38,6 +41,7 @@ impl Setting {
             rate: 200.0,
             destination: Destination::Host("shop.example".to_owned(), "/".to_owned()),
             objects: Vec::new(),
+            others: Vec::new(),
         }
     }
 

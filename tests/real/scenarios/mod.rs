@@ -1,5 +1,6 @@
 //! The scenarios: what must be true of releases on a real cluster.
 
+mod beyond;
 mod broken;
 mod change;
 mod chart;
@@ -96,6 +97,10 @@ pub(crate) static ALL: &[Case] = &[
     case!(26, routers::contours_proxy_shares_and_stays),
     case!(26, routers::a_second_ingress_comes_and_goes),
     case!(26, routers::an_ingress_route_is_shared_and_given_back),
+    case!(27, beyond::insiders_alone_try_a_release),
+    case!(27, beyond::a_cookie_decides_at_contour),
+    case!(27, beyond::a_header_decides_at_an_ingress),
+    case!(27, beyond::copies_find_errors_before_users_do),
     case!(15, conformance::the_gate_holds_beside_a_running_serin),
     case!(0, release::a_rollout_without_serin_loses_nothing),
     case!(1, release::a_good_release_is_promoted),

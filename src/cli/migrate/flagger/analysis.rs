@@ -12,16 +12,7 @@ use crate::cli::migrate::flagger::hooks;
 const SHORTEST: Duration = Duration::from_secs(10);
 
 /// What Serin does not do yet, and what that means.
-const NOT_YET: [(&str, &str); 5] = [
-    (
-        "match",
-        "A/B testing by header or cookie is not there yet: without it the canary gets a share of all requests, or with iterations none before the switch",
-    ),
-    (
-        "mirror",
-        "mirroring is not there yet: the canary gets no copies of requests",
-    ),
-    ("mirrorWeight", "mirroring is not there yet"),
+const NOT_YET: [(&str, &str); 2] = [
     (
         "sessionAffinity",
         "is not there yet: users may change between the two versions while a canary runs",
@@ -82,9 +73,38 @@ pub(super) fn convert(
         &mut made,
         account,
     );
+    matches(&mut analysis, &mut made, account);
+    analysis.keep(&["mirror", "mirrorWeight"], &mut made, account);
     analysis.hand_over(&NOT_YET, account);
     analysis.close(account);
     out.insert("analysis".to_owned(), Value::Object(made));
+}
+
+/// Which requests go to the canary. What Serin cannot ask of a request stays out, and a person hears of it: without it more
+/// requests would match.
+fn matches(analysis: &mut Fields, made: &mut Map<String, Value>, account: &mut Account) {
+    const ASKED: [&str; 2] = ["headers", "queryParams"];
+    let mut kept = Vec::new();
+    for (path, entry) in analysis.list("match") {
+        let fields = entry.as_object().into_iter().flatten();
+        let strange: Vec<&String> = fields
+            .map(|(name, _)| name)
+            .filter(|name| !ASKED.contains(&name.as_str()))
+            .collect();
+        if strange.is_empty() {
+            let mut one = Map::new();
+            Fields::new(&path, Some(entry)).keep(&ASKED, &mut one, account);
+            kept.push(Value::Object(one));
+        } else {
+            let text = format!(
+                "asks for {strange:?} too, and Serin matches headers and queryParams alone; the entry is left out"
+            );
+            account.ask(&path, &text);
+        }
+    }
+    if !kept.is_empty() {
+        made.insert("match".to_owned(), Value::Array(kept));
+    }
 }
 
 fn pace(analysis: &mut Fields, made: &mut Map<String, Value>, account: &mut Account) {

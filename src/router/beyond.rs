@@ -1,0 +1,164 @@
+//! What the canary may get beyond its share: requests that `analysis.match` describes, and copies. Not every route has words for
+//! them.
+
+use serde_json::{Value, json};
+
+use crate::crd::analysis::Analysis;
+use crate::crd::canary::Canary;
+use crate::crd::matching::{RequestMatch, TextMatch};
+use crate::rollout::observed::{Problem, Routes, Weight};
+use crate::router::refusal;
+
+/// What a route has words for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beyond {
+    /// Requests by header and query.
+    pub(super) matches: bool,
+    /// Copies of requests.
+    pub(super) mirror: bool,
+}
+
+impl Beyond {
+    /// A share alone.
+    pub(super) const NOTHING: Self = Self {
+        matches: false,
+        mirror: false,
+    };
+
+    /// Matching requests and copies.
+    pub(super) const ALL: Self = Self {
+        matches: true,
+        mirror: true,
+    };
+}
+
+/// What of the spec a provider has no words for.
+pub(super) fn problems(canary: &Canary, can: Beyond) -> Vec<Problem> {
+    let why = if canary.spec.route_refs.is_empty() {
+        let provider = canary.spec.provider.as_deref().unwrap_or_default();
+        format!(
+            "provider {provider} cannot do that; choose gatewayapi:v1 or istio, or take the field out"
+        )
+    } else {
+        "routes named in spec.routeRefs stay yours, and nothing but weights is changed in them; take routeRefs out, so that Serin makes a route of its own, or take this field out".to_owned()
+    };
+    let asked = [
+        (asks_match(canary) && !can.matches, "match"),
+        (asks_mirror(&canary.spec.analysis) && !can.mirror, "mirror"),
+    ];
+    let refused = asked.into_iter().filter(|(refused, _)| *refused);
+    let refused = refused.map(|(_, field)| {
+        refusal(
+            "ProviderUnavailable",
+            format!("spec.analysis.{field}: {why}"),
+        )
+    });
+    refused.collect()
+}
+
+/// Whether the Canary asks for more than a share.
+pub(super) fn is_asked(canary: &Canary) -> bool {
+    asks_match(canary) || asks_mirror(&canary.spec.analysis)
+}
+
+fn asks_match(canary: &Canary) -> bool {
+    !canary.spec.analysis.matches.is_empty()
+}
+
+fn asks_mirror(analysis: &Analysis) -> bool {
+    let steps = analysis.steps.iter().filter_map(|step| step.set_mirror);
+    analysis.mirror || steps.into_iter().any(|percent| percent > 0)
+}
+
+/// The requests that are to be matched now: none, unless the route shall have a rule for them.
+pub(super) fn matches(canary: &Canary, routes: Routes) -> &[RequestMatch] {
+    if routes.matched {
+        &canary.spec.analysis.matches
+    } else {
+        &[]
+    }
+}
+
+/// Which routes a spec says: of those that its weight and its share of copies allow the one that would be written as it stands.
+///
+/// # Errors
+///
+/// What is wrong with the Canary's own words.
+pub(super) fn read(
+    canary: &Canary,
+    can: Beyond,
+    (weight, mirror): (Option<Weight>, Weight),
+    stands: impl Fn(Routes) -> Result<bool, Problem>,
+) -> Result<Option<Routes>, Problem> {
+    let share = Routes {
+        canary: weight.unwrap_or(Weight::ZERO),
+        mirror,
+        matched: false,
+    };
+    // Without a description there is no rule to be seen: what is wanted stands.
+    let wanted = canary
+        .status
+        .as_ref()
+        .is_some_and(|status| status.traffic.matched);
+    let matched = can.matches && (asks_match(canary) || wanted);
+    for routes in [Routes { matched, ..share }, share] {
+        if stands(routes)? {
+            return Ok(weight.map(|_| routes));
+        }
+    }
+    Ok(None)
+}
+
+/// Conditions of a rule of the Gateway API for these requests, with every default written out.
+pub(super) fn gateway_api(matches: &[RequestMatch]) -> Value {
+    let condition = |(name, text): (&String, &TextMatch)| match text.whole() {
+        Some(whole) => json!({"type": "Exact", "name": name, "value": whole}),
+        None => json!({"type": "RegularExpression", "name": name, "value": text.anchored()}),
+    };
+    let one = |request: &RequestMatch| {
+        let mut one = json!({"path": {"type": "PathPrefix", "value": "/"}});
+        if !request.headers.is_empty() {
+            one["headers"] = request.headers.iter().map(condition).collect();
+        }
+        if !request.query_params.is_empty() {
+            one["queryParams"] = request.query_params.iter().map(condition).collect();
+        }
+        one
+    };
+    matches.iter().map(one).collect()
+}
+
+/// The same for a VirtualService of Istio, whose headers are in small letters.
+pub(super) fn istio(matches: &[RequestMatch]) -> Value {
+    let condition = |text: &TextMatch| match text.said().first() {
+        Some(("suffix", _)) | None => json!({"regex": text.pattern()}),
+        Some((how, what)) => json!({*how: what}),
+    };
+    let one = |request: &RequestMatch| {
+        let mut one = json!({});
+        for (name, text) in &request.headers {
+            one["headers"][name.to_ascii_lowercase()] = condition(text);
+        }
+        for (name, text) in &request.query_params {
+            one["queryParams"][name] = condition(text);
+        }
+        one
+    };
+    matches.iter().map(one).collect()
+}
+
+/// The conditions of a route of Contour for one description; all of them have to be true.
+pub(super) fn contour(request: &RequestMatch) -> Value {
+    let condition = |kind: &str, name: &String, text: &TextMatch| match text.whole() {
+        Some(whole) => json!({kind: {"name": name, "exact": whole}}),
+        None => json!({kind: {"name": name, "regex": text.anchored()}}),
+    };
+    let headers = request.headers.iter();
+    let headers = headers.map(|(name, text)| condition("header", name, text));
+    let params = request.query_params.iter();
+    let params = params.map(|(name, text)| condition("queryParameter", name, text));
+    std::iter::once(json!({"prefix": "/"}))
+        .chain(headers)
+        .chain(params)
+        .collect()
+}
