@@ -28,6 +28,7 @@ use crate::crd::status::{
 };
 use crate::digest;
 use crate::objects::{Deployment, Kind, Pod, mark};
+use crate::rollout::observed::Routes;
 
 /// Pods that are shown one by one; of more, those that are not ready come first.
 const PODS: usize = 8;
@@ -490,17 +491,6 @@ fn step_words(step: &PlannedStep) -> String {
             )
         }
     };
-    format!("{}{pause}", traffic_words(step))
-}
-
-/// What a step gives the canary, in few words.
-fn traffic_words(step: &PlannedStep) -> String {
-    let beside = step.matched || step.mirror > 0;
-    let parts = [
-        (step.weight > 0 || !beside).then(|| format!("{}%", step.weight)),
-        step.matched.then(|| "matching".to_owned()),
-        (step.mirror > 0).then(|| format!("copies of {}%", step.mirror)),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    parts.join(" + ")
+    let routes = Routes::planned(step).to_string().replace(" %", "%");
+    format!("{routes}{pause}")
 }

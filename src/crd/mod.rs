@@ -20,3 +20,4 @@ pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod traffic;
+mod traffic_status;

@@ -72,7 +72,7 @@ pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
         marks,
         verdict: None,
     });
-    let first = plan.first().map_or_else(Routes::default, steps::routes);
+    let first = plan.first().map_or_else(Routes::default, Routes::planned);
     tick.status.plan = plan;
     tick.status.restart_at = None;
     tick.status.failed_checks = 0;

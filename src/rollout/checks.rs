@@ -13,7 +13,7 @@ use crate::crd::moment::Moment;
 use crate::crd::status::{CheckStatus, CheckVerdict, Phase, PlannedStep, TrafficLevel};
 use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Routes, TrafficKind, Weight};
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{hooks, round, steps};
+use crate::rollout::{hooks, round};
 
 /// The fast lane is never slower than this (ANALYSIS 2.5 has 5 s for the comparison; guards need a few scrapes).
 const SLOWEST_LANE: Duration = Duration::from_secs(15);
@@ -49,7 +49,7 @@ pub(crate) fn round(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
     let full = hooks.is_some();
     let round = Round { full, ..round };
     let restarts = restarts(tick, round.at);
-    let mut checks = metrics(tick, &round, steps::routes(planned))?;
+    let mut checks = metrics(tick, &round, Routes::planned(planned))?;
     checks.extend(hooks.into_iter().flatten());
     checks.extend(restarts);
     if round.full {

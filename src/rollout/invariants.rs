@@ -2,8 +2,8 @@
 
 use crate::rollout::decision::Action;
 use crate::rollout::observed::{Gate, Routes, TrafficKind, Weight};
+use crate::rollout::size;
 use crate::rollout::tick::Tick;
-use crate::rollout::{size, steps};
 
 /// Splits a plan into what may be done and what must not, with the reason of each breach. After a breach nothing follows: later
 /// actions rely on earlier ones.
@@ -72,10 +72,10 @@ fn raised_unready(tick: &Tick<'_>, routes: Routes) -> Broken {
 /// T2: only what the plan says, or what was in force.
 fn unplanned(tick: &Tick<'_>, routes: Routes) -> Broken {
     let weight = routes.canary;
-    let mut plan = tick.status.plan.iter().map(steps::routes);
+    let mut plan = tick.status.plan.iter().map(Routes::planned);
     let shared = plan.any(|step| step.canary == weight) || weight == Weight::ALL;
     let shared = shared || weight.percent() == tick.status.canary_weight;
-    let mut plan = tick.status.plan.iter().map(steps::routes);
+    let mut plan = tick.status.plan.iter().map(Routes::planned);
     let beside = !routes.beside()
         || plan.any(|step| (step.matched, step.mirror) == (routes.matched, routes.mirror));
     (!shared || !beside).then(|| ("T2", format!("{routes} is no weight of the plan")))

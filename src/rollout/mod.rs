@@ -20,6 +20,7 @@ mod promotion;
 mod readiness;
 mod request;
 mod round;
+mod routes;
 mod size;
 mod steps;
 mod tick;

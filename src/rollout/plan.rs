@@ -9,7 +9,7 @@ use crate::crd::status::{Outcome, Phase};
 use crate::rollout::decision::Action;
 use crate::rollout::observed::{Gate, Presence, Readiness, Routes, Target, TrafficKind, Weight};
 use crate::rollout::tick::Tick;
-use crate::rollout::{ending, size, steps};
+use crate::rollout::{ending, size};
 
 /// How long the verdict stands on the target (SAFETY G9).
 pub(crate) const VERDICT_LIFETIME: Duration = Duration::from_secs(600);
@@ -265,7 +265,7 @@ fn planned(tick: &Tick<'_>) -> Routes {
         .and_then(|step| usize::try_from(step.index).ok());
     index
         .and_then(|index| tick.status.plan.get(index))
-        .map_or_else(Routes::default, steps::routes)
+        .map_or_else(Routes::default, Routes::planned)
 }
 
 /// Scales the main release up where traffic has to come back to one that was made smaller meanwhile.

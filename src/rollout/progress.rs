@@ -7,7 +7,7 @@ use crate::crd::status::{Mark, Outcome, Phase, PlannedStep, Wait};
 use crate::rollout::observed::{Acceptance, CanaryArm, Gate, Routes, Target};
 use crate::rollout::readiness::{late, ready_canary};
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{attempt, checks, hooks, promotion, size, steps};
+use crate::rollout::{attempt, checks, hooks, promotion, size};
 
 /// One tick of an attempt that is under way.
 pub(crate) fn advance(tick: &mut Tick<'_>) -> Asked<()> {
@@ -252,14 +252,14 @@ fn step(tick: &mut Tick<'_>) -> Asked<()> {
     if tick.status.phase == Phase::Waiting {
         tick.go(Phase::Progressing);
     }
-    let Some(canary) = ready_canary(tick, size::canary(tick, steps::routes(&planned))) else {
+    let Some(canary) = ready_canary(tick, size::canary(tick, Routes::planned(&planned))) else {
         return Ok(());
     };
-    if canary.arm.ready > 0 && tick.wanted() != steps::routes(&planned) {
+    if canary.arm.ready > 0 && tick.wanted() != Routes::planned(&planned) {
         if !may_move(tick, index, &planned)? {
             return Ok(());
         }
-        tick.want(steps::routes(&planned));
+        tick.want(Routes::planned(&planned));
     }
     if !clock_runs(tick, &planned) {
         return Ok(());
@@ -287,13 +287,13 @@ fn may_move(tick: &mut Tick<'_>, index: u32, planned: &PlannedStep) -> Asked<boo
     if index == 0 && !hooks::pass(tick, HookKind::PreRollout)? {
         return Ok(false);
     }
-    let more = tick.wanted().or(steps::routes(planned)) != tick.wanted();
+    let more = tick.wanted().or(Routes::planned(planned)) != tick.wanted();
     Ok(!more || hooks::pass(tick, HookKind::ConfirmTrafficIncrease)?)
 }
 
 /// A pause before anything is deployed: the phase Waiting.
 fn starts_with_pause(index: u32, planned: &PlannedStep) -> bool {
-    index == 0 && !steps::routes(planned).reach() && planned.checks == 0
+    index == 0 && !Routes::planned(planned).reach() && planned.checks == 0
 }
 
 /// The step's clock runs once its weight is accepted and has settled.
@@ -309,13 +309,13 @@ fn clock_runs(tick: &mut Tick<'_>, planned: &PlannedStep) -> bool {
             Some(Acceptance::Pending(why) | Acceptance::Rejected(why)) => why.clone(),
             _ => "the route is being written".to_owned(),
         };
-        tick.say(format!("moving to {}: {why}", steps::routes(planned)));
+        tick.say(format!("moving to {}: {why}", Routes::planned(planned)));
         not_accepted(tick, &why);
         return false;
     };
     tick.say(format!(
         "{}: the weight is in force; the first checks come when it has settled",
-        steps::routes(planned)
+        Routes::planned(planned)
     ));
     let interval = tick.interval();
     if let Some(step) = &mut tick.status.step {
@@ -372,7 +372,7 @@ fn pause(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
                 return leave(tick);
             }
             tick.wake_at(until);
-            let routes = steps::routes(planned);
+            let routes = Routes::planned(planned);
             tick.say(format!("{routes}: paused until {until}"));
         }
         None => {
@@ -435,7 +435,7 @@ fn stand(tick: &mut Tick<'_>, planned: &PlannedStep) {
     });
     tick.say(format!(
         "{}: waiting {}",
-        steps::routes(planned),
+        Routes::planned(planned),
         describe_wait(waiting)
     ));
     let Some(allowed) = tick.spec.approval_deadline.map(Duration::from) else {
@@ -472,7 +472,9 @@ pub(crate) fn next(tick: &mut Tick<'_>) {
         .ok()
         .and_then(|index| tick.status.plan.get(index).cloned());
     attempt::enter(tick, index);
-    let routes = planned.as_ref().map_or_else(Routes::default, steps::routes);
+    let routes = planned
+        .as_ref()
+        .map_or_else(Routes::default, Routes::planned);
     if !hooks::precede_weight(tick) {
         let canary = routes.canary.max(tick.wanted().canary);
         tick.want(Routes { canary, ..routes });

@@ -3,8 +3,9 @@
 use crate::crd::canary::LowTraffic;
 use crate::crd::status::{CheckStatus, CheckVerdict, Mark, Outcome, PlannedStep, Wait};
 use crate::rollout::checks::{Round, due};
+use crate::rollout::observed::Routes;
 use crate::rollout::tick::Tick;
-use crate::rollout::{attempt, progress, steps};
+use crate::rollout::{attempt, progress};
 
 /// A failed check: its window is not read again, and enough of them end the attempt.
 pub(crate) fn failed(
@@ -84,7 +85,7 @@ pub(crate) fn counted(
     match worst.verdict {
         CheckVerdict::Pass => pass(tick, round, planned, worst),
         CheckVerdict::Unproven => {
-            if steps::routes(planned).reach() {
+            if Routes::planned(planned).reach() {
                 attempt::mark(tick, Mark::Unproven);
             }
             pass(tick, round, planned, worst);
@@ -107,7 +108,7 @@ fn pass(tick: &mut Tick<'_>, round: &Round, planned: &PlannedStep, worst: &Check
     let evidence = describe(worst);
     tick.say(format!(
         "{}: {passed} of {} checks passed; {evidence}",
-        steps::routes(planned),
+        Routes::planned(planned),
         planned.checks
     ));
 }
@@ -123,7 +124,7 @@ fn lacking(
     let text = describe(worst);
     tick.say(format!(
         "{}: no verdict yet; {text}",
-        steps::routes(planned)
+        Routes::planned(planned)
     ));
     if tick.step().is_some_and(|step| step.waiting.is_some()) {
         return;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::crd::canary::{Analysis, Step};
 use crate::crd::status::{Pause, PlannedStep};
-use crate::rollout::observed::{Routes, TrafficKind, Weight};
+use crate::rollout::observed::{Routes, TrafficKind};
 
 /// Weights when the spec states none.
 const DEFAULT_WEIGHTS: [u8; 3] = [10, 50, 100];
@@ -34,15 +34,6 @@ pub fn freeze(analysis: &Analysis, traffic: TrafficKind) -> Vec<PlannedStep> {
     plan
 }
 
-/// What a step gives the canary.
-pub(crate) fn routes(step: &PlannedStep) -> Routes {
-    Routes {
-        canary: Weight::new(step.weight),
-        matched: step.matched,
-        mirror: Weight::new(step.mirror),
-    }
-}
-
 /// A step at this weight and nothing else.
 fn at(weight: u8) -> PlannedStep {
     PlannedStep {
@@ -54,7 +45,7 @@ fn at(weight: u8) -> PlannedStep {
 /// Matching requests go to the canary in every step, but for a pause before anything is deployed.
 fn match_requests(plan: &mut [PlannedStep]) {
     for (index, step) in plan.iter_mut().enumerate() {
-        step.matched = index > 0 || routes(step).reach() || step.checks > 0;
+        step.matched = index > 0 || Routes::planned(step).reach() || step.checks > 0;
     }
 }
 
@@ -153,7 +144,7 @@ fn open(plan: &mut Vec<PlannedStep>, takes: impl Fn(&PlannedStep) -> bool) -> &m
         .last()
         .is_some_and(|last| last.pause.is_none() && takes(last));
     if !fits {
-        let last = plan.last().map_or_else(Routes::default, routes);
+        let last = plan.last().map_or_else(Routes::default, Routes::planned);
         plan.push(PlannedStep {
             mirror: last.mirror.percent(),
             ..at(last.canary.percent())

@@ -5,7 +5,6 @@
 use crate::crd::canary::Canary;
 use crate::crd::status::{CanaryStatus, Outcome, Phase, PlannedStep, Release, StepStatus, Wait};
 use crate::rollout::observed::Routes;
-use crate::rollout::steps;
 
 /// Every verb.
 pub const VERBS: [&str; 10] = [
@@ -185,7 +184,7 @@ impl State<'_> {
                 "Step {} of {} begins: {candidate} gets {}.",
                 step.index + 2,
                 step.of,
-                steps::routes(planned)
+                Routes::planned(planned)
             ),
             _ => format!("{} is rolled to {candidate}.", self.target()),
         }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::crd::status::{Outcome, Phase};
 use crate::rollout::observed::{Routes, TrafficKind, Weight};
-use crate::rollout::steps::{freeze, routes};
+use crate::rollout::steps::freeze;
 use crate::rollout::tests::model::Model;
 
 /// A/B testing with two rounds of checks.
@@ -38,7 +38,7 @@ fn plans_say_what_the_canary_gets() {
         let plan = freeze(&model.canary.spec.analysis, TrafficKind::Weighted);
         let steps = plan
             .iter()
-            .map(|step| format!("{} x{}", routes(step), step.checks));
+            .map(|step| format!("{} x{}", Routes::planned(step), step.checks));
         steps.collect::<Vec<_>>().join(", ")
     };
     let by_header = json!([{"headers": {"x": {"exact": "y"}}}]);
