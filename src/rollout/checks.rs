@@ -172,7 +172,7 @@ fn metrics(tick: &mut Tick<'_>, round: &Round, routes: Routes) -> Asked<Vec<Chec
             Measure::Value => checks.push(value(tick, plan, round)),
             Measure::Share => {
                 let (check, whole) = share(tick, plan, round, low);
-                checks.push(check);
+                checks.push(taken_part(check, whole.as_ref(), routes));
                 if let Some(whole) = whole.filter(|_| !weighed) {
                     weighed = true;
                     checks.extend(weigh(tick, &whole, routes, round));
@@ -281,6 +281,18 @@ fn expected_silence(tick: &Tick<'_>, plan: &MetricPlan, check: CheckStatus) -> C
     if silent && !tick.wanted().reach() {
         return CheckStatus {
             verdict: CheckVerdict::Unproven,
+            ..check
+        };
+    }
+    check
+}
+
+/// Matching requests, or copies, that nobody sent prove nothing, however little traffic there is.
+fn taken_part(check: CheckStatus, whole: Option<&Increments>, routes: Routes) -> CheckStatus {
+    let nobody = whole.is_some_and(|whole| whole.canary.all <= 0.0);
+    if routes.beside() && nobody && check.verdict == CheckVerdict::Unproven {
+        return CheckStatus {
+            verdict: CheckVerdict::NoData,
             ..check
         };
     }

@@ -34,26 +34,35 @@ impl Beyond {
 
 /// What of the spec a provider has no words for.
 pub(super) fn problems(canary: &Canary, can: Beyond) -> Vec<Problem> {
-    let why = if canary.spec.route_refs.is_empty() {
-        let provider = canary.spec.provider.as_deref().unwrap_or_default();
-        format!(
-            "provider {provider} cannot do that; choose gatewayapi:v1 or istio, or take the field out"
-        )
-    } else {
-        "routes named in spec.routeRefs stay yours, and nothing but weights is changed in them; take routeRefs out, so that Serin makes a route of its own, or take this field out".to_owned()
-    };
     let asked = [
-        (asks_match(canary) && !can.matches, "match"),
-        (asks_mirror(&canary.spec.analysis) && !can.mirror, "mirror"),
+        (
+            asks_match(canary) && !can.matches,
+            "match",
+            "contour, gatewayapi:v1, istio, linkerd or nginx",
+        ),
+        (
+            asks_mirror(&canary.spec.analysis) && !can.mirror,
+            "mirror",
+            "contour or istio",
+        ),
     ];
-    let refused = asked.into_iter().filter(|(refused, _)| *refused);
-    let refused = refused.map(|(_, field)| {
+    let refused = asked.into_iter().filter(|(refused, ..)| *refused);
+    let refused = refused.map(|(_, field, able)| {
+        let why = why(canary, able);
         refusal(
             "ProviderUnavailable",
-            format!("spec.analysis.{field}: {why}"),
+            format!("spec.analysis.{field}: {why}, or take the field out"),
         )
     });
     refused.collect()
+}
+
+fn why(canary: &Canary, able: &str) -> String {
+    if canary.spec.route_refs.is_empty() {
+        let provider = canary.spec.provider.as_deref().unwrap_or("gatewayapi:v1");
+        return format!("provider {provider} cannot do that; choose {able}");
+    }
+    "routes named in spec.routeRefs stay yours, and nothing but weights is changed in them; take routeRefs out, so that Serin makes a route of its own".to_owned()
 }
 
 /// Whether the Canary asks for more than a share.

@@ -158,7 +158,6 @@ fn backends(api: &Api, destination: &Destination) -> Vec<Backend> {
                 service: service.clone(),
                 weight: 1,
                 counted_as: String::new(),
-                copies: None,
             }];
         }
     };
@@ -222,7 +221,6 @@ fn branch(api: &Api, backend: &Backend, destination: &Destination) -> Branch {
         weight: backend.weight,
         pods: pods.unwrap_or_default(),
         service: (!backend.counted_as.is_empty()).then(|| backend.counted_as.clone()),
-        copies: backend.copies,
     }
 }
 

@@ -112,36 +112,8 @@ async fn a_crash_at_any_write_keeps_insiders_where_they_are() {
     assert!(writes > 20, "{writes} writes");
 }
 
-#[tokio::test(start_paused = true)]
-async fn copies_come_before_any_share() {
-    let analysis = json!({"checks": 2, "stepWeights": [50], "mirror": true, "mirrorWeight": 25});
-    let story = tried(&analysis).await;
-    story.ship("2.0.0");
-    let copied = |api: &Api| filters(api) == [json!(25)];
-    assert!(story.until(copied, Duration::from_secs(60)).await);
-    passed(&story, 1).await;
-    assert_eq!(
-        answered(&story, &everybody(), "2.0.0"),
-        0,
-        "copies answer nobody"
-    );
-    story.becomes("Succeeded").await;
-    at_rest(&story).await;
-    assert_eq!(story.weights(), [0, 50, 0]);
-    assert_eq!(filters(&story.world.api), [json!(null); 0]);
-}
-
 fn everybody() -> Name {
     Name::new(objects::HOME, objects::APP)
-}
-
-/// The shares of requests that the route copies.
-fn filters(api: &Api) -> Vec<Value> {
-    let of = |rule: &Value| list(rule, "/filters").to_vec();
-    let all = rules_in(api).iter().flat_map(of).collect::<Vec<_>>();
-    all.iter()
-        .map(|it| it["requestMirror"]["percent"].clone())
-        .collect()
 }
 
 /// So many rounds of checks have passed.

@@ -21,7 +21,7 @@ const USED: [&str; 6] = [
 ];
 
 /// What the definitions use beside that; of `kube` only the types, not the client.
-const OF_DEFINITIONS: [&str; 4] = ["http", "kube", "schemars", "serde-saphyr"];
+const OF_DEFINITIONS: [&str; 5] = ["http", "kube", "regex", "schemars", "serde-saphyr"];
 
 /// What macros need is built with other settings, to be told apart from what the core needs.
 const WORKSPACE: &str = "[workspace]

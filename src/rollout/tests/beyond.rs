@@ -135,6 +135,19 @@ fn without_matching_requests_nothing_passes() {
     );
 }
 
+/// Nor does a test pass at an hour at which nobody comes at all, or behind a gateway that answers no one.
+#[test]
+fn without_any_requests_nothing_passes() {
+    for analysis in [tested(), mirrored()] {
+        let mut model = model(&analysis);
+        model.ship("v2");
+        model.run_until(|model| model.status().traffic.beside);
+        model.rate = 0.0;
+        model.run_for(std::time::Duration::from_secs(120));
+        assert_eq!(model.status().step.unwrap().passed, 0, "{analysis}");
+    }
+}
+
 #[test]
 fn a_canary_that_loses_its_pods_loses_its_matching_requests() {
     let mut model = model(&tested());

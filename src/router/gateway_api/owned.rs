@@ -1,7 +1,7 @@
 //! The HTTPRoute that Serin makes. In it parents, hosts, the one rule with its two backends and the timeout are ours.
 
 use kube::core::DynamicObject;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::crd::canary::{Canary, CanaryService};
 use crate::crd::matching::RequestMatch;
@@ -99,16 +99,12 @@ impl Maker for HttpRoutes {
         self.wanted(canary, Routes::default()).ok()?.read(spec)
     }
 
+    /// A gateway that cannot copy requests may say nothing of it and answer with errors, as Traefik 3.7 does.
     fn beyond(&self) -> Beyond {
         Beyond {
-            mirror: !self.of_mesh,
-            ..Beyond::ALL
+            matches: true,
+            mirror: false,
         }
-    }
-
-    fn mirror(&self, canary: &Canary, spec: &Value) -> Weight {
-        let wanted = self.wanted(canary, Routes::default()).ok();
-        wanted.map_or(Weight::ZERO, |wanted| wanted.read_mirror(spec))
     }
 
     fn acceptance(&self, canary: &Canary, route: &DynamicObject, seen: &Seen) -> Acceptance {
@@ -210,16 +206,6 @@ impl Wanted<'_> {
         percent.filter(|percent| *percent <= 100).map(Weight::new)
     }
 
-    /// The share of requests that the first rule copies to the canary.
-    fn read_mirror(&self, spec: &Value) -> Weight {
-        let filters = elements(&spec["rules"][0]["filters"]);
-        let Some(copies) = filters.iter().find(|filter| self.copies(filter)) else {
-            return Weight::ZERO;
-        };
-        let percent = copies["requestMirror"]["percent"].as_u64().unwrap_or(100);
-        Weight::new(u8::try_from(percent).unwrap_or(100))
-    }
-
     fn is(&self, backend: &Backend<'_>, name: &str) -> bool {
         backend.name == name && backend.port == self.port
     }
@@ -273,7 +259,6 @@ impl Wanted<'_> {
                 fields.remove("matches");
             }
             set_within(fields, "timeouts", "request", self.timeout);
-            self.mirror(fields);
         }
         rule
     }
@@ -290,32 +275,6 @@ impl Wanted<'_> {
             rule["timeouts"] = json!({"request": timeout});
         }
         rule
-    }
-
-    /// Copies of requests go to the canary, or do not; filters of others stay. Where all are copied that needs no word.
-    fn mirror(&self, rule: &mut Map<String, Value>) {
-        let mut filters = elements(rule.get("filters").unwrap_or(&Value::Null)).to_vec();
-        filters.retain(|filter| !self.copies(filter));
-        if self.routes.mirror > Weight::ZERO {
-            let backend =
-                json!({"group": "", "kind": "Service", "name": self.canary, "port": self.port});
-            let mut mirror = json!({"backendRef": backend});
-            if self.routes.mirror < Weight::ALL {
-                mirror["percent"] = json!(self.routes.mirror.percent());
-            }
-            filters.push(json!({"type": "RequestMirror", "requestMirror": mirror}));
-        }
-        if filters.is_empty() {
-            rule.remove("filters");
-        } else {
-            rule.insert("filters".to_owned(), Value::Array(filters));
-        }
-    }
-
-    /// Whether a filter copies requests to the canary.
-    fn copies(&self, filter: &Value) -> bool {
-        let backend = backend(&filter["requestMirror"]["backendRef"], &self.home);
-        backend.is_some_and(|backend| self.is(&backend, &self.canary))
     }
 
     fn entry(&self, entries: &[Value], name: &str, weight: u8) -> Value {

@@ -91,16 +91,6 @@ pub struct Branch {
     pub pods: Vec<Name>,
     /// The name under which the proxy counts, if there is one.
     pub service: Option<String>,
-    /// It gets copies of so many requests of a hundred, beside the others, and nobody hears its answers.
-    pub copies: Option<u32>,
-}
-
-impl Branch {
-    /// How copies fall.
-    fn copied(&self) -> Option<Shares> {
-        let percent = self.copies?.min(100);
-        Some(Shares::new([percent, 100 - percent]))
-    }
 }
 
 /// How long a proxy takes to say that nobody answers.
@@ -134,8 +124,6 @@ struct Flow {
     shares: Shares,
     /// For each branch: the places of its Pods, and how they take turns.
     turns: Vec<(Vec<usize>, Shares)>,
-    /// For each branch: which requests are copied to it.
-    copied: Vec<Option<Shares>>,
     ledger: Ledger,
 }
 
@@ -180,7 +168,6 @@ impl Traffic {
                 branches: Vec::new(),
                 shares: Shares::default(),
                 turns: Vec::new(),
-                copied: Vec::new(),
                 ledger: Ledger::default(),
             });
         (flow.rate, flow.since) = (rate, since);
@@ -246,7 +233,6 @@ impl Traffic {
         let turns = turns.collect();
         if let Some(flow) = self.flows.get_mut(application) {
             flow.shares = Shares::new(branches.iter().map(|branch| branch.weight));
-            flow.copied = branches.iter().map(Branch::copied).collect();
             (flow.branches, flow.turns) = (branches, turns);
         }
     }
@@ -317,29 +303,19 @@ impl Flow {
             self.ledger.add("", lost(requests));
             return;
         }
-        let mut given = self.shares.split(requests, &mut self.luck).to_vec();
-        for (given, copied) in given.iter_mut().zip(&mut self.copied) {
-            if let Some(copied) = copied {
-                *given += copied.split(requests, &mut self.luck)[0];
-            }
-        }
+        let given = self.shares.split(requests, &mut self.luck).to_vec();
         let branches = self.branches.iter().zip(&mut self.turns).zip(given);
         for ((branch, (places, turns)), requests) in branches {
             if requests == 0 {
                 continue;
             }
-            let mut unheard = Ledger::default();
-            let ledger = match branch.copies {
-                None => &mut self.ledger,
-                Some(_) => &mut unheard,
-            };
             let mut tell = |status, requests, latency| {
                 if let (Some(proxy), Some(service)) = (proxy.as_mut(), &branch.service) {
                     proxy.record(service, status, requests, latency);
                 }
             };
             if places.is_empty() {
-                ledger.add("", lost(requests));
+                self.ledger.add("", lost(requests));
                 tell(503, requests, REFUSAL);
             }
             let given = turns.split(requests, &mut self.luck);
@@ -352,7 +328,7 @@ impl Flow {
                     tell(502, requests, REFUSAL);
                     lost(requests)
                 });
-                ledger.add(&version, counts);
+                self.ledger.add(&version, counts);
             }
         }
     }

@@ -20,8 +20,6 @@ pub struct Backend {
     pub weight: u32,
     /// The name under which Traefik counts its requests.
     pub counted_as: String,
-    /// It gets copies of so many requests of a hundred, and no others.
-    pub copies: Option<u32>,
 }
 
 /// A request, as far as routes look at it.
@@ -57,23 +55,7 @@ pub fn backends(routes: &[(Key, Arc<Value>)], asked: Asked<'_>) -> Option<Vec<Ba
         backend.counted_as = counted_as(&backend.service, key, route, (number, place));
         backend
     });
-    let mut backends: Vec<_> = backends.collect();
-    backends.extend(mirrors(rule, &key.namespace));
-    Some(backends)
-}
-
-/// The backends to which a rule copies requests.
-fn mirrors(rule: &Value, home: &str) -> Vec<Backend> {
-    let copies = list(rule, "/filters").iter().filter_map(|filter| {
-        let mirror = filter.pointer("/requestMirror")?;
-        let percent = mirror
-            .pointer("/percent")
-            .map_or(Some(100), Value::as_u64)?;
-        let mut backend = backend(mirror.pointer("/backendRef")?, home);
-        (backend.weight, backend.copies) = (0, u32::try_from(percent).ok());
-        Some(backend)
-    });
-    copies.collect()
+    Some(backends.collect())
 }
 
 /// Whether a route is one for this host at all.
@@ -159,7 +141,6 @@ fn backend(reference: &Value, home: &str) -> Backend {
             .and_then(|weight| weight.try_into().ok())
             .unwrap_or(0),
         counted_as: String::new(),
-        copies: None,
     }
 }
 

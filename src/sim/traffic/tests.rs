@@ -30,7 +30,6 @@ fn branch(weight: u32, pods: &[&str]) -> Branch {
         weight,
         pods: pods.iter().map(|pod| name(pod)).collect(),
         service: Some(format!("web-{weight}")),
-        copies: None,
     }
 }
 

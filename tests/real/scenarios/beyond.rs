@@ -10,10 +10,13 @@ use crate::gateway::GATEWAY;
 use crate::load::Load;
 use crate::objects;
 use crate::record::text;
-use crate::scenario::{ADOPTION, RATE, RELEASE, RETREAT, Scenario};
+use crate::scenario::{ADOPTION, RELEASE, RETREAT, Scenario};
 
 /// Requests of insiders a second.
-const FEW: &str = "50";
+const INSIDERS: &str = "30";
+
+/// Requests of all others.
+const OTHERS: f64 = 60.0;
 
 /// A/B testing by a header, in three rounds.
 fn tested(header: &str, how: &Value) -> Value {
@@ -53,8 +56,12 @@ pub(super) async fn a_header_decides_at_an_ingress(s: &Scenario) -> Result<()> {
 /// Copies go to the canary before any user does. Errors among its answers reach nobody, and reject it.
 pub(super) async fn copies_find_errors_before_users_do(s: &Scenario) -> Result<()> {
     let analysis = json!({"interval": "4s", "checks": 2, "threshold": 2, "stepWeights": [50], "maxWait": "20s", "mirror": true});
-    s.adopt("1.0.0", 3, &analysis).await?;
-    let load = s.load().await?;
+    s.world.contour().await?;
+    s.deploy("1.0.0", 3).await?;
+    s.apply(&objects::including_proxy("web", &s.host())).await?;
+    s.apply(&objects::canary_of_contour(&analysis)).await?;
+    s.phase("Initialized", ADOPTION).await?;
+    let load = s.load_at(ENVOY, OTHERS).await?;
     s.ship("2.0.0").await?;
     let begun = SystemTime::now();
     passed(s, 1).await?;
@@ -76,7 +83,7 @@ pub(super) async fn copies_find_errors_before_users_do(s: &Scenario) -> Result<(
 
 /// A good release and a bad one, with two kinds of users: none of the one sees the other's version.
 async fn tried_by_insiders(s: &Scenario, proxy: &str, mark: &str) -> Result<()> {
-    let load = s.load_at(proxy, RATE).await?;
+    let load = s.load_at(proxy, OTHERS).await?;
     let insiders = insiders(s, proxy, mark)?;
     s.ship("2.0.0").await?;
     passed(s, 1).await?;
@@ -118,7 +125,7 @@ async fn tried_by_insiders(s: &Scenario, proxy: &str, mark: &str) -> Result<()> 
 fn insiders(s: &Scenario, proxy: &str, mark: &str) -> Result<Load> {
     let (url, host) = (format!("http://{proxy}/"), s.host());
     let arguments = [
-        "--url", &url, "--host", &host, "--rate", FEW, "--header", mark,
+        "--url", &url, "--host", &host, "--rate", INSIDERS, "--header", mark,
     ];
     Ok(Load::with_arguments(None, &arguments)?)
 }
