@@ -31,7 +31,7 @@ pub(super) async fn insiders_alone_try_a_release(s: &Scenario) -> Result<()> {
 }
 
 /// The same by a cookie, with HTTPProxies of Contour and its Envoy.
-pub(super) async fn a_cookie_decides_at_contour(s: &Scenario) -> Result<()> {
+pub(super) async fn contours_users_are_told_apart_by_a_cookie(s: &Scenario) -> Result<()> {
     s.world.contour().await?;
     s.deploy("1.0.0", 3).await?;
     s.apply(&objects::including_proxy("web", &s.host())).await?;
@@ -54,7 +54,7 @@ pub(super) async fn a_header_decides_at_an_ingress(s: &Scenario) -> Result<()> {
 }
 
 /// Copies go to the canary before any user does. Errors among its answers reach nobody, and reject it.
-pub(super) async fn copies_find_errors_before_users_do(s: &Scenario) -> Result<()> {
+pub(super) async fn contours_copies_find_errors_before_users_do(s: &Scenario) -> Result<()> {
     let analysis = json!({"interval": "4s", "checks": 2, "threshold": 2, "stepWeights": [50], "maxWait": "20s", "mirror": true});
     s.world.contour().await?;
     s.deploy("1.0.0", 3).await?;
