@@ -98,10 +98,11 @@ impl Scenario {
         self.traffic.first().map_or(0.0, |(_, rate)| *rate)
     }
 
-    /// Requests a second from then on.
+    /// Requests a second from then on, of so large a part of the users.
     #[must_use]
-    pub fn rate(&self) -> Rate {
-        Rate::Steps(self.traffic.clone())
+    pub fn rate(&self, part: f64) -> Rate {
+        let steps = self.traffic.iter();
+        Rate::Steps(steps.map(|(from, rate)| (*from, part * rate)).collect())
     }
 
     /// What the Pods of a version do, from which time on; the first is from the beginning.

@@ -24,6 +24,9 @@ use crate::sim::users::Destination;
 use crate::sim::world::World;
 use crate::sim::write::Request;
 
+/// So many requests of users that the Canary's `match` describes come for one of the others.
+const TESTERS: f64 = 0.1;
+
 /// Who writes what the files have, and ships the new version.
 const SOMEBODY: &str = "somebody";
 
@@ -134,8 +137,30 @@ impl Stage {
             Some("kubernetes") => Destination::Service(Name::new(self.cast.namespace(), apex)),
             _ => Destination::Host(self.host(), "/".to_owned()),
         };
-        let rate = Rate::Constant(self.scenario.first_rate());
-        self.world.send(&self.application(), destination, rate);
+        let rate = self.scenario.first_rate();
+        self.world
+            .send(&self.application(), destination, Rate::Constant(rate));
+        if let Some(header) = self.marked() {
+            let way = Destination::Marked(self.host(), "/".to_owned(), header);
+            self.world
+                .send(&self.testers(), way, Rate::Constant(TESTERS * rate));
+        }
+    }
+
+    /// Users beside the others, whose requests the Canary describes.
+    fn testers(&self) -> Name {
+        Name::new(self.cast.namespace(), "testers")
+    }
+
+    /// A header by which the Canary knows them: of its descriptions the first that one header can meet.
+    fn marked(&self) -> Option<(String, String)> {
+        let mut matches = self.cast.canary.spec.analysis.matches.iter();
+        matches.find_map(|request| {
+            let (name, text) = request.headers.first_key_value()?;
+            let alone = request.headers.len() == 1 && request.query_params.is_empty();
+            let (how, value) = *text.said().first()?;
+            (alone && how != "regex").then(|| (name.clone(), value.to_owned()))
+        })
     }
 
     /// A host that the routes of the Canary take.
@@ -203,7 +228,10 @@ impl Stage {
             let mut traffic = traffic
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            traffic.send(&self.application(), self.scenario.rate());
+            traffic.send(&self.application(), self.scenario.rate(1.0));
+            if self.marked().is_some() {
+                traffic.send(&self.testers(), self.scenario.rate(TESTERS));
+            }
         }
         let who = embedded::person(SOMEBODY);
         let revision = self.cast.canary.spec.revision.as_ref();

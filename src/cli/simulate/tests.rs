@@ -309,6 +309,23 @@ fn a_provider_with_references_of_its_own_is_played_without_them() {
     );
 }
 
+#[test]
+fn users_that_the_canary_describes_come_too() {
+    let by_header =
+        "match: [{headers: {x-canary: {exact: insider}}}], iterations: 2, interval: 10s";
+    let of = |provider: &str, more: &str| {
+        let head = SHORT.lines().take(6).collect::<Vec<_>>().join("\n");
+        format!(
+            "{head}\n  provider: {provider}\n  service: {{port: 80}}\n  analysis: {{{by_header}{more}}}\n"
+        )
+    };
+    let good = summary(&of("istio", ", mirror: true"), "good", RULES);
+    assert_eq!(good.exit_code, 0, "{}", plain(&good));
+    assert!(plain(&good).contains("copies of requests, which are left out"));
+    let bad = summary(&of("contour", ""), "errors", RULES);
+    assert_eq!(bad.exit_code, 1, "{}", plain(&bad));
+}
+
 /// A short release of a Canary with these fields.
 fn with_spec(spec: &str) -> String {
     let head = SHORT.lines().take(6).collect::<Vec<_>>().join("\n");
