@@ -209,6 +209,34 @@ fn copies_come_before_a_share_and_end_with_it() {
     assert_eq!(model.status().history[0].outcome, Outcome::Promoted);
 }
 
+#[test]
+fn copies_end_before_the_main_release_rolls() {
+    let mut model = model(&json!({"interval": "10s", "iterations": 2, "mirror": true}));
+    model.ship("v2");
+    model.run();
+    let end = model.at("Route(Routes { canary: Weight(0) })").unwrap();
+    let rolls = model.at("Release { revision: \"v2\" }").unwrap();
+    assert!(end < rolls, "{:#?}", model.trace);
+}
+
+#[test]
+fn matching_requests_stay_with_the_canary_from_step_to_step() {
+    let analysis = json!({"interval": "10s", "checks": 1, "stepWeights": [10, 50], "match": [{"headers": {"x": {"exact": "y"}}}]});
+    let mut model = model(&analysis);
+    model.ship("v2");
+    model.run();
+    let routes = model.trace.iter().filter(|line| line.starts_with("Route"));
+    let routes: Vec<_> = routes.map(String::as_str).collect();
+    assert_eq!(
+        routes,
+        [
+            "Route(Routes { canary: Weight(10), matched: true })",
+            "Route(Routes { canary: Weight(50), matched: true })",
+            "Route(Routes { canary: Weight(0) })",
+        ]
+    );
+}
+
 /// The weight check counts what reaches both arms, and copies are no share.
 #[test]
 fn copies_contradict_no_weight() {
