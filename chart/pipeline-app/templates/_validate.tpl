@@ -153,6 +153,9 @@ be false or empty without a word, and a Service that is not enabled would be del
 {{- if and $.analysis.mirror (or $.hold $.manual) -}}
   {{- fail "canary.analysis.mirror does not go with canary.hold or canary.manual: write canary.analysis.steps, with {setMirror: 100} where copies begin and {setMirror: 0} where they end" -}}
 {{- end -}}
+{{- if and $.analysis.mirror (not (has $.provider (list "contour" "istio"))) -}}
+  {{- fail (printf "canary.analysis.mirror: provider %q cannot copy requests: choose contour or istio, or take it out" $.provider) -}}
+{{- end -}}
 {{- if and $.analysis.mirrorWeight (not $.analysis.mirror) -}}
   {{- fail "canary.analysis.mirrorWeight needs canary.analysis.mirror: true" -}}
 {{- end -}}
