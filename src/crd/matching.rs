@@ -57,12 +57,6 @@ impl TextMatch {
             .collect()
     }
 
-    /// The text, if it has to be exactly this one.
-    #[must_use]
-    pub fn whole(&self) -> Option<&str> {
-        self.exact.as_deref()
-    }
-
     /// The same as a regular expression of the whole text.
     #[must_use]
     pub fn pattern(&self) -> String {

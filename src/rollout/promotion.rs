@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::crd::status::{Outcome, Phase};
 use crate::rollout::idle::ABORTED_LATE;
-use crate::rollout::observed::{Gate, Routes, Target, TrafficKind, Weight};
+use crate::rollout::observed::{Gate, Target, TrafficKind, Weight};
 use crate::rollout::tick::Tick;
 use crate::rollout::{attempt, size};
 
@@ -13,12 +13,9 @@ const FINALISE: Duration = Duration::from_secs(600);
 
 /// All steps passed, or were left out by somebody who may: the main release is next.
 pub(crate) fn begin(tick: &mut Tick<'_>) {
+    let mut routes = tick.wanted();
     // Copies are of no use to anybody any more.
-    let mirror = Weight::ZERO;
-    let mut routes = Routes {
-        mirror,
-        ..tick.wanted()
-    };
+    routes.mirror = Weight::ZERO;
     if tick.kind() == TrafficKind::Switched && tick.seen.canary.is_some() {
         routes.canary = Weight::ALL;
     }

@@ -228,12 +228,12 @@ impl State<'_> {
     fn pause(&self) -> (String, bool) {
         let candidate = self.candidate();
         let routes = self.routes();
-        let effect = if routes == Routes::share(routes.canary.percent()) && routes.reach() {
-            format!("{routes} of the traffic stays with {candidate} until `resume`.")
-        } else if routes.reach() {
+        let effect = if !routes.reach() {
+            format!("{candidate} stays without traffic until `resume`.")
+        } else if routes.beside() {
             format!("{candidate} keeps {routes} until `resume`.")
         } else {
-            format!("{candidate} stays without traffic until `resume`.")
+            format!("{routes} of the traffic stays with {candidate} until `resume`.")
         };
         (effect, false)
     }

@@ -120,7 +120,7 @@ pub(super) fn read(
 
 /// Conditions of a rule of the Gateway API for these requests, with every default written out.
 pub(super) fn gateway_api(matches: &[RequestMatch]) -> Value {
-    let condition = |(name, text): (&String, &TextMatch)| match text.whole() {
+    let condition = |(name, text): (&String, &TextMatch)| match text.exact.as_deref() {
         Some(whole) => json!({"type": "Exact", "name": name, "value": whole}),
         None => json!({"type": "RegularExpression", "name": name, "value": text.anchored()}),
     };
@@ -158,7 +158,7 @@ pub(super) fn istio(matches: &[RequestMatch]) -> Value {
 
 /// The conditions of a route of Contour for one description; all of them have to be true.
 pub(super) fn contour(request: &RequestMatch) -> Value {
-    let condition = |kind: &str, name: &String, text: &TextMatch| match text.whole() {
+    let condition = |kind: &str, name: &String, text: &TextMatch| match text.exact.as_deref() {
         Some(whole) => json!({kind: {"name": name, "exact": whole}}),
         None => json!({kind: {"name": name, "regex": text.anchored()}}),
     };

@@ -61,12 +61,8 @@ impl Maker for HttpProxies {
             .cloned()
             .unwrap_or_else(|| json!({"conditions": [{"prefix": "/"}]}));
         let standing = elements(&route["services"]);
-        route["services"] = arms.entries(
-            standing,
-            routes.canary,
-            |name, port| json!({"name": name, "port": port}),
-        );
-        mirror(canary, &mut route["services"], routes.mirror);
+        route["services"] = arms.entries(standing, routes.canary, service_of);
+        mirror(&arms, &mut route["services"], routes.mirror);
         let service = canary.spec.service.as_ref();
         let timeout = service.and_then(|service| service.timeout.as_deref());
         if let Some(fields) = route.as_object_mut() {
@@ -74,7 +70,7 @@ impl Maker for HttpProxies {
         }
         let matches = beyond::matches(canary, routes).iter();
         let mut all: Vec<Value> = matches
-            .map(|request| matched(canary, request, &route))
+            .map(|request| matched(&arms, request, &route))
             .collect();
         all.push(route);
         Ok(json!({"routes": all}))
@@ -112,10 +108,14 @@ impl Maker for HttpProxies {
     }
 }
 
+/// An entry of a list of services.
+fn service_of(name: &str, port: i64) -> Value {
+    json!({"name": name, "port": port})
+}
+
 /// The route for one description of requests. Contour takes the one with the most conditions.
-fn matched(canary: &Canary, request: &RequestMatch, weighted: &Value) -> Value {
-    let port = canary.spec.service.as_ref().map(|service| service.port);
-    let service = json!({"name": canary.canary_service_name(), "port": port, "weight": 100});
+fn matched(arms: &Arms, request: &RequestMatch, weighted: &Value) -> Value {
+    let service = arms.canary_alone(Weight::ALL, service_of);
     let mut route = json!({"conditions": beyond::contour(request), "services": [service]});
     if let Some(policy) = weighted.get("timeoutPolicy") {
         route["timeoutPolicy"] = policy.clone();
@@ -124,14 +124,13 @@ fn matched(canary: &Canary, request: &RequestMatch, weighted: &Value) -> Value {
 }
 
 /// Copies of requests go to the canary, or do not. Of weight 0 Contour would make copies of all requests.
-fn mirror(canary: &Canary, services: &mut Value, share: Weight) {
-    let port = canary.spec.service.as_ref().map(|service| service.port);
+fn mirror(arms: &Arms, services: &mut Value, share: Weight) {
     if let Some(services) = services.as_array_mut()
         && share > Weight::ZERO
     {
-        let name = canary.canary_service_name();
-        services
-            .push(json!({"name": name, "port": port, "weight": share.percent(), "mirror": true}));
+        let mut copies = arms.canary_alone(share, service_of);
+        copies["mirror"] = json!(true);
+        services.push(copies);
     }
 }
 

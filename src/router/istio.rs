@@ -71,11 +71,7 @@ impl Maker for VirtualServices {
             .cloned()
             .unwrap_or_else(|| json!({}));
         let standing = elements(&rule["route"]);
-        rule["route"] = arms.entries(
-            standing,
-            routes.canary,
-            |name, _| json!({"destination": {"host": name}}),
-        );
+        rule["route"] = arms.entries(standing, routes.canary, destination);
         if let Some(fields) = rule.as_object_mut() {
             fields.retain(|name, _| !FOREIGN.contains(&name.as_str()));
             match service.and_then(|service| service.timeout.as_deref()) {
@@ -89,7 +85,7 @@ impl Maker for VirtualServices {
         let mut rules = vec![rule];
         let matches = beyond::matches(canary, routes);
         if !matches.is_empty() {
-            rules.insert(0, matched(canary, matches, &rules[0]));
+            rules.insert(0, matched(&arms, matches, &rules[0]));
         }
         let mut edited = json!({protocol: rules});
         if let Some(service) = service.filter(|service| !service.delegation) {
@@ -134,11 +130,16 @@ impl Maker for VirtualServices {
     }
 }
 
+/// An entry of a list of destinations.
+fn destination(host: &str, _: i64) -> Value {
+    json!({"destination": {"host": host}})
+}
+
 /// The rule for matching requests, which stands before the one with both backends.
-fn matched(canary: &Canary, matches: &[RequestMatch], weighted: &Value) -> Value {
+fn matched(arms: &Arms, matches: &[RequestMatch], weighted: &Value) -> Value {
     let mut rule = json!({
         "match": beyond::istio(matches),
-        "route": [{"destination": {"host": canary.canary_service_name()}, "weight": 100}],
+        "route": [arms.canary_alone(Weight::ALL, destination)],
     });
     if let Some(timeout) = weighted.get("timeout") {
         rule["timeout"] = timeout.clone();

@@ -94,7 +94,7 @@ impl Splitter for Nginx {
 fn is_speakable(matches: &[RequestMatch]) -> bool {
     let single = |request: &RequestMatch| {
         let cookie = request.headers.get(COOKIE);
-        let named = cookie.is_none_or(|cookie| cookie.whole().is_some());
+        let named = cookie.is_none_or(|cookie| cookie.exact.is_some());
         request.headers.len() == 1 && request.query_params.is_empty() && named
     };
     let cookies = matches.iter().filter(|it| it.headers.contains_key(COOKIE));
@@ -107,7 +107,7 @@ fn annotations(request: &RequestMatch) -> Vec<(&'static str, String)> {
     let Some((name, text)) = request.headers.first_key_value() else {
         return Vec::new();
     };
-    match text.whole() {
+    match text.exact.as_deref() {
         Some(cookie) if name == COOKIE => vec![(BY_COOKIE, cookie.to_owned())],
         Some(whole) => vec![(BY_HEADER, name.clone()), (BY_VALUE, whole.to_owned())],
         None => vec![(BY_HEADER, name.clone()), (BY_PATTERN, text.anchored())],

@@ -60,6 +60,13 @@ impl Arms {
         json!([entry(&self.stable, 100 - share), entry(&self.canary, share)])
     }
 
+    /// An entry of the canary with this weight, for a list without stable.
+    pub(super) fn canary_alone(&self, weight: Weight, new: impl Fn(&str, i64) -> Value) -> Value {
+        let mut entry = new(&self.canary, self.port);
+        entry["weight"] = self.percent(weight.percent());
+        entry
+    }
+
     /// The same without the canary's entry.
     pub(super) fn stable_alone(
         &self,

@@ -146,8 +146,8 @@ be false or empty without a word, and a Service that is not enabled would be del
   {{- fail "canary.analysis.comparison.enabled comes with a later version of Serin: take it out, or set it to false" -}}
 {{- end -}}
 {{- range $index, $step := $.analysis.steps -}}
-  {{- range list "setHeaderRoute" -}}
-    {{- if hasKey $step . -}}{{- fail (printf "canary.analysis.steps[%d].%s comes with a later version of Serin: take it out" $index .) -}}{{- end -}}
+  {{- if hasKey $step "setHeaderRoute" -}}
+    {{- fail (printf "canary.analysis.steps[%d].setHeaderRoute comes with a later version of Serin: take it out" $index) -}}
   {{- end -}}
 {{- end -}}
 {{- if and $.analysis.mirror (or $.hold $.manual) -}}

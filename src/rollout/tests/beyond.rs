@@ -24,6 +24,16 @@ fn model(analysis: &serde_json::Value) -> Model {
     model
 }
 
+/// A release that matching requests try.
+fn under_test() -> Model {
+    let mut model = model(&tested());
+    model.ship("v2");
+    model.run_until(|model| {
+        model.status().traffic.accepted_at.is_some() && model.status().traffic.beside
+    });
+    model
+}
+
 fn matched() -> Routes {
     Routes {
         matched: true,
@@ -150,11 +160,7 @@ fn without_any_requests_nothing_passes() {
 
 #[test]
 fn a_canary_that_loses_its_pods_loses_its_matching_requests() {
-    let mut model = model(&tested());
-    model.ship("v2");
-    model.run_until(|model| {
-        model.status().traffic.accepted_at.is_some() && model.status().traffic.beside
-    });
+    let mut model = under_test();
     model.lose_pods(0, 3);
     model.tick();
     let status = model.status();
@@ -171,11 +177,7 @@ fn a_canary_that_loses_its_pods_loses_its_matching_requests() {
 
 #[test]
 fn a_rule_that_somebody_takes_out_is_put_back() {
-    let mut model = model(&tested());
-    model.ship("v2");
-    model.run_until(|model| {
-        model.status().traffic.accepted_at.is_some() && model.status().traffic.beside
-    });
+    let mut model = under_test();
     model.trace.clear();
     model.seen.split.as_mut().unwrap().routes = Some(Routes::default());
     model.tick();
@@ -255,11 +257,7 @@ fn copies_contradict_no_weight() {
 
 #[test]
 fn an_aborted_test_takes_its_matching_requests_away_at_once() {
-    let mut model = model(&tested());
-    model.ship("v2");
-    model.run_until(|model| {
-        model.status().traffic.accepted_at.is_some() && model.status().traffic.beside
-    });
+    let mut model = under_test();
     model.ask("abort");
     model.tick();
     assert_eq!(model.phase(), Phase::Failed);

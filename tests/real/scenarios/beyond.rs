@@ -11,6 +11,7 @@ use crate::load::Load;
 use crate::objects;
 use crate::record::text;
 use crate::scenario::{ADOPTION, RELEASE, RETREAT, Scenario};
+use crate::scenarios::routers::adopt_behind_contour;
 
 /// Requests of insiders a second.
 const INSIDERS: &str = "30";
@@ -32,13 +33,8 @@ pub(super) async fn insiders_alone_try_a_release(s: &Scenario) -> Result<()> {
 
 /// The same by a cookie, with HTTPProxies of Contour and its Envoy.
 pub(super) async fn contours_users_are_told_apart_by_a_cookie(s: &Scenario) -> Result<()> {
-    s.world.contour().await?;
-    s.deploy("1.0.0", 3).await?;
-    s.apply(&objects::including_proxy("web", &s.host())).await?;
     let cookie = json!({"regex": r"(.*;\s*)?group=beta(;.*)?"});
-    let canary = objects::canary_of_contour(&tested("cookie", &cookie));
-    s.apply(&canary).await?;
-    s.phase("Initialized", ADOPTION).await?;
+    adopt_behind_contour(s, &tested("cookie", &cookie)).await?;
     tried_by_insiders(s, ENVOY, "cookie: theme=dark; group=beta").await
 }
 
@@ -56,11 +52,7 @@ pub(super) async fn a_header_decides_at_an_ingress(s: &Scenario) -> Result<()> {
 /// Copies go to the canary before any user does. Errors among its answers reach nobody, and reject it.
 pub(super) async fn contours_copies_find_errors_before_users_do(s: &Scenario) -> Result<()> {
     let analysis = json!({"interval": "4s", "checks": 2, "threshold": 2, "stepWeights": [50], "maxWait": "20s", "mirror": true});
-    s.world.contour().await?;
-    s.deploy("1.0.0", 3).await?;
-    s.apply(&objects::including_proxy("web", &s.host())).await?;
-    s.apply(&objects::canary_of_contour(&analysis)).await?;
-    s.phase("Initialized", ADOPTION).await?;
+    adopt_behind_contour(s, &analysis).await?;
     let load = s.load_at(ENVOY, OTHERS).await?;
     s.ship("2.0.0").await?;
     let begun = SystemTime::now();

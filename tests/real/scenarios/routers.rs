@@ -99,12 +99,7 @@ pub(super) async fn a_second_ingress_comes_and_goes(s: &Scenario) -> Result<()> 
 
 /// Contour and its Envoy: HTTPProxies, a good release, a bad one that Envoy's own counters convict, and the end of the Canary.
 pub(super) async fn contours_proxy_shares_and_stays(s: &Scenario) -> Result<()> {
-    s.world.contour().await?;
-    s.deploy("1.0.0", 3).await?;
-    s.apply(&objects::including_proxy(WEB, &s.host())).await?;
-    s.apply(&objects::canary_of_contour(&objects::quick()))
-        .await?;
-    s.phase("Initialized", ADOPTION).await?;
+    adopt_behind_contour(s, &objects::quick()).await?;
     let load = s.load_at(ENVOY, RATE).await?;
     s.ship("2.0.0").await?;
     s.phase("Succeeded", RELEASE).await?;
@@ -113,6 +108,15 @@ pub(super) async fn contours_proxy_shares_and_stays(s: &Scenario) -> Result<()> 
     a_bad_one_is_rejected_for(s, "request-success-rate").await?;
     end(s).await?;
     s.no_request_lost(load).map(drop)
+}
+
+/// The application behind the user's HTTPProxy, adopted with this analysis.
+pub(super) async fn adopt_behind_contour(s: &Scenario, analysis: &Value) -> Result<()> {
+    s.world.contour().await?;
+    s.deploy("1.0.0", 3).await?;
+    s.apply(&objects::including_proxy(WEB, &s.host())).await?;
+    s.apply(&objects::canary_of_contour(analysis)).await?;
+    s.phase("Initialized", ADOPTION).await
 }
 
 /// A version of which every fifth reply is an error is rejected by this check, stable stays as it is, and its template is put back.
