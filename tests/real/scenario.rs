@@ -183,6 +183,14 @@ impl Scenario {
         .await
     }
 
+    /// Waits until no finalizer is left on the Canary: nothing of Serin is in the way when it is deleted.
+    pub(crate) async fn let_go(&self, patience: Duration) -> Result<()> {
+        self.until("no finalizer is left", patience, |canary| {
+            canary["metadata"]["finalizers"].is_null()
+        })
+        .await
+    }
+
     /// Waits until something is true of the Canary.
     pub(crate) async fn until(
         &self,
