@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1;
 use kube::core::{ApiResource, DeserializeGuard, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
@@ -420,17 +421,29 @@ fn read<T>(raw: Raw, digest: fn(Value) -> Option<T>) -> (Place, Option<String>, 
     (place, service.or(owner), digest(raw.value))
 }
 
-/// Keeps an object whole, but for the managers' long lists of fields of the status.
+/// Keeps an object whole, but for the managers' lists of fields, which are longer than all the rest of it: of them stays who wrote
+/// to the spec.
 fn whole(value: Value) -> Option<DynamicObject> {
-    serde_json::from_value(value).ok()
+    let mut object: DynamicObject = serde_json::from_value(value).ok()?;
+    for entry in object.metadata.managed_fields.iter_mut().flatten() {
+        let fields = entry.fields_v1.take();
+        let spec = fields.is_some_and(|fields| fields.0.get(SPEC).is_some());
+        entry.fields_v1 = spec.then(|| FieldsV1(json!({SPEC: {}})));
+    }
+    Some(object)
 }
 
+/// How a manager's list of fields names the spec.
+const SPEC: &str = "f:spec";
+
+/// Takes an object of ours without the managers' lists of fields, which nothing here asks for.
 fn open<K: Resource<DynamicType = ()>>(guard: DeserializeGuard<K>) -> Option<(Place, K)> {
     match guard.0 {
-        Ok(object) => Some((
-            (object.namespace().unwrap_or_default(), object.name_any()),
-            object,
-        )),
+        Ok(mut object) => {
+            object.meta_mut().managed_fields = None;
+            let place = (object.namespace().unwrap_or_default(), object.name_any());
+            Some((place, object))
+        }
         Err(invalid) => {
             let name = invalid.metadata.name.unwrap_or_default();
             warn!(kind = %K::kind(&()), name, error = invalid.error, "left out an object that cannot be read");

@@ -6,6 +6,7 @@ use kube::core::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::affinity::SessionAffinity;
 use crate::crd::alert::AlertRoute;
 use crate::crd::canary::Open;
 use crate::crd::hook::Hook;
@@ -86,10 +87,10 @@ pub struct Analysis {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub mirror_weight: Option<i32>,
-    /// Users stay on their arm. Comes later; set, it is refused.
+    /// A cookie keeps users on stable, or on the canary, until its share reaches them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_affinity: Option<Open>,
-    /// Weights of the way back, by equal steps. Comes later; set, it is refused.
+    pub session_affinity: Option<SessionAffinity>,
+    /// After promotion the canary's share goes down by so many percent an interval, and not at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub step_weight_promotion: Option<i32>,

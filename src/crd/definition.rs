@@ -78,21 +78,6 @@ pub(super) const SERVICE_LATER: [(&str, &str, &str); 14] = [
     ),
 ];
 
-/// Fields of session affinity: name, type, meaning.
-const AFFINITY: [(&str, &str, &str); 3] = [
-    (
-        "cookieName",
-        "string",
-        "Cookie that keeps a user on the canary.",
-    ),
-    (
-        "primaryCookieName",
-        "string",
-        "Cookie that keeps a user on stable.",
-    ),
-    ("maxAge", "integer", "Seconds that the cookie lives."),
-];
-
 /// Every definition of this version.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
@@ -238,6 +223,5 @@ fn later(root: &mut JSONSchemaProps) {
         }
     });
     schema::open_object(root, "spec.analysis.match[]", &[]);
-    schema::open_object(root, "spec.analysis.sessionAffinity", &AFFINITY);
     schema::open_object(root, "spec.analysis.steps[].setHeaderRoute", &[]);
 }

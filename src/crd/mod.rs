@@ -1,5 +1,6 @@
 //! Our kinds: `Canary`, `MetricTemplate` and `AlertProvider`.
 
+pub mod affinity;
 pub mod alert;
 pub mod alert_provider;
 pub mod analysis;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::crd::affinity::Cookie;
 use crate::crd::moment::Moment;
 
 /// The canary's share of the traffic, as wanted, as accepted, and as seen.
@@ -31,6 +32,9 @@ pub struct TrafficStatus {
     /// The route sends matching requests, or copies, to the canary, as it was last read.
     #[serde(skip_serializing_if = "is_default")]
     pub beside: bool,
+    /// The cookie that keeps users where they are, from the canary's first share to its last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<Cookie>,
     /// Ready canary Pods that backed the accepted weight: fewer are a loss.
     pub backed: i32,
     /// Times at which somebody else's weights were put right, within the last five minutes.

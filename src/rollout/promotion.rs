@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::crd::moment::Moment;
 use crate::crd::status::{Outcome, Phase};
 use crate::rollout::idle::ABORTED_LATE;
-use crate::rollout::observed::{Gate, Target, TrafficKind, Weight};
+use crate::rollout::observed::{Gate, Routes, Target, TrafficKind, Weight};
 use crate::rollout::tick::Tick;
 use crate::rollout::{attempt, size};
 
@@ -247,9 +248,20 @@ pub(crate) fn finalise(tick: &mut Tick<'_>) {
         ));
         return late(tick);
     }
-    tick.leave();
+    match keeps_for_now(tick) {
+        Some(canary) => tick.want(Routes {
+            canary,
+            ..tick.wanted()
+        }),
+        None => tick.leave(),
+    }
     if !attempt::retired(tick) {
-        tick.say("traffic returns to the main release; then the canary goes");
+        tick.say(match tick.wanted().canary.percent() {
+            0 => "traffic returns to the main release; then the canary goes".to_owned(),
+            share => {
+                format!("traffic returns to the main release in steps; the canary keeps {share} %")
+            }
+        });
         if let Some(at) = tick.settled_at() {
             tick.wake_at(at);
         }
@@ -273,9 +285,35 @@ pub(crate) fn finalise(tick: &mut Tick<'_>) {
     ));
 }
 
+/// What the canary keeps for now on a way back in steps (`stepWeightPromotion`); `None`: nothing. The first step is taken at once, each
+/// further one an interval after the one before it has settled. A canary without Pods keeps nothing.
+fn keeps_for_now(tick: &mut Tick<'_>) -> Option<Weight> {
+    let by = tick.spec.analysis.step_weight_promotion?;
+    let by = u8::try_from(by.clamp(1, 100)).unwrap_or(100);
+    let share = tick.wanted().canary.percent();
+    let ready = tick.canary_arm().map_or(0, |canary| canary.arm.ready);
+    if tick.kind() != TrafficKind::Weighted || share == 0 || ready == 0 {
+        return None;
+    }
+    if way_back_since(tick) == tick.status.traffic.wanted_at {
+        let due = tick.settled_at().map(|at| at.after(tick.interval()));
+        if due.is_none_or(|due| due > tick.now) {
+            due.into_iter().for_each(|due| tick.wake_at(due));
+            return Some(Weight::new(share));
+        }
+    }
+    let rest = share.saturating_sub(by);
+    (rest > 0).then(|| Weight::new(rest))
+}
+
+/// When the last step of the way back was taken, or the way back began.
+fn way_back_since(tick: &Tick<'_>) -> Option<Moment> {
+    let began = tick.step().map(|step| step.started_at);
+    began.max(tick.status.traffic.wanted_at)
+}
+
 fn late(tick: &mut Tick<'_>) {
-    let since = tick.step().map_or(tick.now, |step| step.started_at);
-    let due = since.after(FINALISE);
+    let due = way_back_since(tick).unwrap_or(tick.now).after(FINALISE);
     if due > tick.now {
         return tick.wake_at(due);
     }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use crate::crd::affinity::Cookie;
 use crate::crd::canary::{Canary, CanarySpec};
 use crate::crd::moment::Moment;
 use crate::crd::status::{CanaryStatus, CandidateStatus, Phase, StepStatus};
 use crate::objects::mark;
 use crate::rollout::decision::Note;
 use crate::rollout::observed::{
-    Acceptance, Answer, CanaryArm, Check, Observed, Routes, Severity, Target, TrafficKind,
+    Acceptance, Answer, CanaryArm, Check, Observed, Routes, Severity, Target, TrafficKind, Weight,
 };
 
 /// Either the value, or what has to be asked first.
@@ -180,6 +181,7 @@ impl<'a> Tick<'a> {
     /// Wants other routes from now on. What was accepted before says nothing about them.
     pub(crate) fn want(&mut self, routes: Routes) {
         if self.wanted() != routes || self.status.traffic.wanted_at.is_none() {
+            self.keep_users(routes);
             let traffic = &mut self.status.traffic;
             traffic.wanted = routes.canary.percent();
             traffic.matched = routes.matched;
@@ -191,6 +193,26 @@ impl<'a> Tick<'a> {
             }
             self.sense();
         }
+    }
+
+    /// The first share of an attempt comes with a cookie of its own, which stays as it is until the canary gets nothing any more.
+    fn keep_users(&mut self, routes: Routes) {
+        let Some(affinity) = self.spec.analysis.session_affinity.as_ref() else {
+            return;
+        };
+        if routes.canary == Weight::ZERO || self.status.traffic.wanted > 0 {
+            return;
+        }
+        let revision = self.candidate_revision();
+        let mut shares: Vec<u8> = self.status.plan.iter().map(|step| step.weight).collect();
+        shares.retain(|share| (1..100).contains(share));
+        shares.dedup();
+        self.status.traffic.cookie = Some(Cookie {
+            name: affinity.cookie_name.clone(),
+            attempt: format!("{revision}-{}", self.now.timestamp().as_second()),
+            attributes: affinity.attributes(),
+            shares,
+        });
     }
 
     /// Compares the route with what is wanted: accepted, on its way, or changed by somebody else.
@@ -223,6 +245,9 @@ impl<'a> Tick<'a> {
             traffic.accepted_at = Some(self.now);
             // Without traffic nothing is carried, whatever still runs.
             traffic.backed = if reached { backed } else { 0 };
+            if !reached {
+                traffic.cookie = None;
+            }
             self.status.canary_weight = traffic.wanted;
         }
     }

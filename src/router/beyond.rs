@@ -1,5 +1,5 @@
-//! What the canary may get beyond its share: requests that `analysis.match` describes, and copies. Not every route has words for
-//! them.
+//! What the canary may get beyond its share: requests that `analysis.match` describes, and copies; and whether users are kept where
+//! they are. Not every route has words for that.
 
 use serde_json::{Value, json};
 
@@ -16,6 +16,8 @@ pub(super) struct Beyond {
     pub(super) matches: bool,
     /// Copies of requests.
     pub(super) mirror: bool,
+    /// A cookie that keeps users where they are.
+    pub(super) affinity: bool,
 }
 
 impl Beyond {
@@ -23,12 +25,7 @@ impl Beyond {
     pub(super) const NOTHING: Self = Self {
         matches: false,
         mirror: false,
-    };
-
-    /// Matching requests and copies.
-    pub(super) const ALL: Self = Self {
-        matches: true,
-        mirror: true,
+        affinity: false,
     };
 }
 
@@ -45,6 +42,11 @@ pub(super) fn problems(canary: &Canary, can: Beyond) -> Vec<Problem> {
             "mirror",
             "contour or istio",
         ),
+        (
+            canary.spec.analysis.session_affinity.is_some() && !can.affinity,
+            "sessionAffinity",
+            "gatewayapi:v1 or istio",
+        ),
     ];
     let refused = asked.into_iter().filter(|(refused, ..)| *refused);
     let refused = refused.map(|(_, field, able)| {
@@ -57,6 +59,16 @@ pub(super) fn problems(canary: &Canary, can: Beyond) -> Vec<Problem> {
     refused.collect()
 }
 
+/// What a provider that moves all users at once has to say of a way back in steps.
+pub(super) fn back_at_once(canary: &Canary) -> Option<Problem> {
+    canary.spec.analysis.step_weight_promotion?;
+    let provider = canary.spec.provider.as_deref().unwrap_or_default();
+    let message = format!(
+        "spec.analysis.stepWeightPromotion: provider {provider} gives no share back in steps; take it out, or choose another spec.provider"
+    );
+    Some(refusal("ProviderUnavailable", message))
+}
+
 fn why(canary: &Canary, able: &str) -> String {
     if canary.spec.route_refs.is_empty() {
         let provider = canary.spec.provider.as_deref().unwrap_or("gatewayapi:v1");
@@ -67,7 +79,8 @@ fn why(canary: &Canary, able: &str) -> String {
 
 /// Whether the Canary asks for more than a share.
 pub(super) fn is_asked(canary: &Canary) -> bool {
-    asks_match(canary) || asks_mirror(&canary.spec.analysis)
+    let analysis = &canary.spec.analysis;
+    asks_match(canary) || asks_mirror(analysis) || analysis.session_affinity.is_some()
 }
 
 fn asks_match(canary: &Canary) -> bool {

@@ -77,7 +77,11 @@ impl Maker for HttpProxies {
     }
 
     fn beyond(&self) -> Beyond {
-        Beyond::ALL
+        Beyond {
+            matches: true,
+            mirror: true,
+            affinity: false,
+        }
     }
 
     fn mirror(&self, canary: &Canary, spec: &Value) -> Weight {

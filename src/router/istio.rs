@@ -6,9 +6,9 @@ use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use crate::crd::canary::{Canary, CanaryService};
-use crate::crd::matching::RequestMatch;
 use crate::objects::Kind;
 use crate::rollout::observed::{Problem, Routes, Weight};
+use crate::router::affinity::{self, Draw};
 use crate::router::beyond::{self, Beyond};
 use crate::router::form::{Form, ISTIO, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
@@ -22,6 +22,9 @@ pub(super) const ROUTER: Weighted = Weighted {
     forms: &ISTIO,
     own: Own::Made(&VirtualServices),
 };
+
+/// Header of an answer.
+const SET_COOKIE: &str = "Set-Cookie";
 
 /// The gateway that stands for all sidecars.
 const MESH: &str = "mesh";
@@ -71,7 +74,14 @@ impl Maker for VirtualServices {
             .cloned()
             .unwrap_or_else(|| json!({}));
         let standing = elements(&rule["route"]);
-        rule["route"] = arms.entries(standing, routes.canary, destination);
+        let cohorts = affinity::cohorts(canary, routes);
+        let entry = |draw: Draw| {
+            let mut entry = arms.entry(standing, draw.canary, draw.weight, destination);
+            set_cookie(&mut entry, canary, draw.cookie.as_deref());
+            entry
+        };
+        let draws = affinity::draws(cohorts, routes.canary).into_iter();
+        rule["route"] = draws.map(entry).collect();
         if let Some(fields) = rule.as_object_mut() {
             fields.retain(|name, _| !FOREIGN.contains(&name.as_str()));
             match service.and_then(|service| service.timeout.as_deref()) {
@@ -82,11 +92,20 @@ impl Maker for VirtualServices {
             }
             mirror(fields, &canary.canary_service_name(), routes.mirror);
         }
-        let mut rules = vec![rule];
+        let mut rules = Vec::new();
         let matches = beyond::matches(canary, routes);
         if !matches.is_empty() {
-            rules.insert(0, matched(&arms, matches, &rules[0]));
+            rules.push(alone(&arms, true, &beyond::istio(matches), &rule));
         }
+        if let Some(cohorts) = cohorts {
+            let kept = [
+                (true, cohorts.stay_on_canary()),
+                (false, cohorts.stay_on_stable()),
+            ];
+            let has = |cookie: String| json!([{"headers": {"cookie": {"regex": cookie}}}]);
+            rules.extend(kept.map(|(canary, cookie)| alone(&arms, canary, &has(cookie), &rule)));
+        }
+        rules.push(rule);
         let mut edited = json!({protocol: rules});
         if let Some(service) = service.filter(|service| !service.delegation) {
             edited["hosts"] = json!(hosts(service, canary.service_name()));
@@ -98,7 +117,11 @@ impl Maker for VirtualServices {
     }
 
     fn beyond(&self) -> Beyond {
-        Beyond::ALL
+        Beyond {
+            matches: true,
+            mirror: true,
+            affinity: true,
+        }
     }
 
     fn mirror(&self, canary: &Canary, spec: &Value) -> Weight {
@@ -135,16 +158,49 @@ fn destination(host: &str, _: i64) -> Value {
     json!({"destination": {"host": host}})
 }
 
-/// The rule for matching requests, which stands before the one with both backends.
-fn matched(arms: &Arms, matches: &[RequestMatch], weighted: &Value) -> Value {
+/// A rule for some requests that go to one arm, which stands before the one with both.
+fn alone(arms: &Arms, canary: bool, matches: &Value, weighted: &Value) -> Value {
     let mut rule = json!({
-        "match": beyond::istio(matches),
-        "route": [arms.canary_alone(Weight::ALL, destination)],
+        "match": matches,
+        "route": [arms.entry(&[], canary, 100, destination)],
     });
     if let Some(timeout) = weighted.get("timeout") {
         rule["timeout"] = timeout.clone();
     }
     rule
+}
+
+/// Answers of a destination set this cookie and none other of ours.
+fn set_cookie(entry: &mut Value, canary: &Canary, cookie: Option<&str>) {
+    const ADDED: &str = "/headers/response/add";
+    let said = entry
+        .pointer(ADDED)
+        .and_then(|added| added[SET_COOKIE].as_str());
+    if cookie.is_none() && !said.is_some_and(|said| affinity::is_ours(canary, said)) {
+        return;
+    }
+    if let Some(cookie) = cookie {
+        entry["headers"]["response"]["add"][SET_COOKIE] = json!(cookie);
+        return;
+    }
+    // What held nothing else goes with it.
+    for (outer, inner) in [
+        (ADDED, SET_COOKIE),
+        ("/headers/response", "add"),
+        ("/headers", "response"),
+        ("", "headers"),
+    ] {
+        let Some(fields) = entry.pointer_mut(outer).and_then(Value::as_object_mut) else {
+            return;
+        };
+        let empty = fields
+            .get(inner)
+            .and_then(Value::as_object)
+            .is_none_or(Map::is_empty);
+        if empty {
+            fields.remove(inner);
+        }
+    }
 }
 
 /// Copies of requests go to the canary, or do not.

@@ -58,6 +58,7 @@ impl Router for Kubernetes {
         }
         problems.extend(idle_fields(canary));
         problems.extend(beyond::problems(canary, Beyond::NOTHING));
+        problems.extend(beyond::back_at_once(canary));
         if switches(canary) {
             problems.extend(moving_label(canary, seen));
         }

@@ -1,6 +1,7 @@
 //! Routes: between the core's words and the traffic objects of meshes and gateways.
 
 mod acceptance;
+mod affinity;
 mod apisix;
 mod beside;
 mod beyond;

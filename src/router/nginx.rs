@@ -35,6 +35,7 @@ impl Splitter for Nginx {
         Beyond {
             matches: true,
             mirror: false,
+            affinity: false,
         }
     }
 

@@ -47,6 +47,7 @@ impl Router for Workers {
             .chain(metrics)
             .map(|message| refusal("ProviderUnavailable", message))
             .chain(beyond::problems(canary, Beyond::NOTHING))
+            .chain(beyond::back_at_once(canary))
             .collect()
     }
 

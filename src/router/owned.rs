@@ -224,7 +224,7 @@ pub(super) fn finalize(
             return Ok(Vec::new());
         }
         let service = ObjectKey::new(Kind::Service, &canary.home(), canary.service_name());
-        let released = maker.release(canary, share_alone(maker, canary, route));
+        let released = maker.release(canary, plain(maker, canary, route));
         let released = released.filter(|_| live.contains_key(&service));
         stays = released.is_some();
         changes.extend(match released {
@@ -237,16 +237,14 @@ pub(super) fn finalize(
     Ok(changes)
 }
 
-/// The fields of ours, without what the canary got beyond its share.
-fn share_alone(maker: &dyn Maker, canary: &Canary, route: &DynamicObject) -> Value {
+/// The fields of ours, without rules for some of the requests.
+fn plain(maker: &dyn Maker, canary: &Canary, route: &DynamicObject) -> Value {
     let standing = owned_fields(maker, &route.data["spec"]);
     if !beyond::is_asked(canary) {
         return standing;
     }
-    let weight = maker.weight(canary, &standing).unwrap_or(Weight::ZERO);
-    let share = Routes::share(weight.percent());
     maker
-        .edit(canary, &standing, share, Some(route))
+        .edit(canary, &standing, Routes::default(), Some(route))
         .unwrap_or(standing)
 }
 

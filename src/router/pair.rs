@@ -50,21 +50,29 @@ impl Arms {
         weight: Weight,
         new: impl Fn(&str, i64) -> Value,
     ) -> Value {
-        let entry = |name: &str, weight: u8| {
-            let found = standing.iter().find(|entry| self.is(standing, entry, name));
-            let mut entry = found.cloned().unwrap_or_else(|| new(name, self.port));
-            entry["weight"] = self.percent(weight);
-            entry
-        };
         let share = weight.percent();
-        json!([entry(&self.stable, 100 - share), entry(&self.canary, share)])
+        let entry = |canary: bool, weight: u8| self.entry(standing, canary, weight, &new);
+        json!([entry(false, 100 - share), entry(true, share)])
+    }
+
+    /// An entry of one of them with this weight; what stands in a list for it stays.
+    pub(super) fn entry(
+        &self,
+        standing: &[Value],
+        canary: bool,
+        weight: u8,
+        new: impl Fn(&str, i64) -> Value,
+    ) -> Value {
+        let name = if canary { &self.canary } else { &self.stable };
+        let found = standing.iter().find(|entry| self.is(standing, entry, name));
+        let mut entry = found.cloned().unwrap_or_else(|| new(name, self.port));
+        entry["weight"] = self.percent(weight);
+        entry
     }
 
     /// An entry of the canary with this weight, for a list without stable.
     pub(super) fn canary_alone(&self, weight: Weight, new: impl Fn(&str, i64) -> Value) -> Value {
-        let mut entry = new(&self.canary, self.port);
-        entry["weight"] = self.percent(weight.percent());
-        entry
+        self.entry(&[], true, weight.percent(), new)
     }
 
     /// The same without the canary's entry.

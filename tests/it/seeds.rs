@@ -99,14 +99,22 @@ impl Mixed {
                     in_force_after: SignedDuration::from_secs(1),
                 });
             }
-            _ => {
-                let ahead = [0, 0, 600, -600][usize::try_from(self.chance.below(4)).unwrap_or(0)];
-                self.said.push(format!("clock: {ahead} s"));
-                story.kill();
-                story.set_clock(ahead);
-                self.controller();
-            }
+            _ => self.another_controller(),
         }
+    }
+
+    /// The controller dies; the next one's clock may be wrong, and may be set right while it runs (F9).
+    fn another_controller(&mut self) {
+        let mut one_of = |all: [i32; 4]| all[usize::try_from(self.chance.below(4)).unwrap_or(0)];
+        let (ahead, percent) = (one_of([0, 0, 600, -600]), one_of([100, 100, 150, 67]));
+        let wrong_for = self.chance.below(240);
+        self.said.push(format!(
+            "clock: {ahead} s ahead at {percent} % for {wrong_for} s"
+        ));
+        self.story.kill();
+        let wrong_for = Duration::from_secs(wrong_for);
+        self.story.set_clock(i64::from(ahead), percent, wrong_for);
+        self.controller();
     }
 
     fn edit_route(&self) {
@@ -124,7 +132,7 @@ impl Mixed {
     fn peace(&mut self) {
         self.chaos.end();
         self.story.kill();
-        self.story.set_clock(0);
+        self.story.correct_clock();
         self.controller();
         self.story.metrics.set(Mood::Well);
         self.story.world.routing.set(Habit::default());

@@ -31,7 +31,7 @@ fn ship(story: &Story) {
 }
 
 /// Every tale, the two shortest with their adoption first.
-pub(crate) static TALES: [Tale; 20] = [
+pub(crate) static TALES: [Tale; 22] = [
     Tale {
         name: "a good release",
         setting: Setting::usual,
@@ -69,6 +69,27 @@ pub(crate) static TALES: [Tale; 20] = [
         end: End {
             weights: Some(&[0]),
             ..REJECTED
+        },
+    },
+    Tale {
+        name: "users stay where they are",
+        setting: || {
+            let cookie = json!({"cookieName": "arm"});
+            Setting::usual().with(&json!({"analysis": {"sessionAffinity": cookie}}))
+        },
+        deeds: &[(Now, ship)],
+        end: PROMOTED,
+    },
+    Tale {
+        name: "a way back in steps",
+        setting: || {
+            let steps = json!({"stepWeights": [10, 50], "stepWeightPromotion": 20});
+            Setting::usual().with(&json!({"analysis": steps}))
+        },
+        deeds: &[(Now, ship)],
+        end: End {
+            weights: Some(&[0, 10, 50, 30, 10, 0]),
+            ..PROMOTED
         },
     },
     Tale {

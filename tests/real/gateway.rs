@@ -23,9 +23,23 @@ pub(crate) async fn answers(proxy: &str, host: &str) -> bool {
 
 /// One reply, head and body.
 pub(crate) async fn get(address: &str, host: &str, path: &str) -> Result<String> {
+    get_with(address, host, path, &[]).await
+}
+
+/// The same, asked with more headers.
+pub(crate) async fn get_with(
+    address: &str,
+    host: &str,
+    path: &str,
+    headers: &[String],
+) -> Result<String> {
     tokio::time::timeout(LONGEST, async {
         let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.0\r\nhost: {host}\r\n\r\n");
+        let more: String = headers
+            .iter()
+            .map(|header| format!("{header}\r\n"))
+            .collect();
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {host}\r\n{more}\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).await?;

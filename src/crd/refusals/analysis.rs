@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::crd::canary::{Analysis, CanarySpec, Metric, Step};
-use crate::crd::refusals::{Findings, hooks, matching};
+use crate::crd::refusals::{Findings, affinity, hooks, matching};
 
 /// The checks that need no MetricTemplate.
 const BUILT_IN: [&str; 2] = ["request-success-rate", "request-duration"];
@@ -18,6 +18,7 @@ pub(super) fn check(spec: &CanarySpec, found: &mut Findings) {
     metrics(spec, found);
     hooks::check(&spec.analysis, found);
     matching::check(&spec.analysis, found);
+    affinity::check(&spec.analysis, found);
     later(&spec.analysis, found);
 }
 
@@ -218,20 +219,9 @@ fn later(analysis: &Analysis, found: &mut Findings) {
         "analysis.comparison.enabled",
         "the comparison with stable comes with a later version; remove the field, or set it to false",
     );
-    let fields = [
-        (analysis.config_tracking, "configTracking", "it comes"),
-        (
-            analysis.session_affinity.is_some(),
-            "sessionAffinity",
-            "it comes",
-        ),
-        (
-            analysis.step_weight_promotion.is_some(),
-            "stepWeightPromotion",
-            "a way back in steps comes",
-        ),
-    ];
-    for (set, field, what) in fields {
-        found.later(set, &format!("analysis.{field}"), what);
-    }
+    found.later(
+        analysis.config_tracking,
+        "analysis.configTracking",
+        "it comes",
+    );
 }

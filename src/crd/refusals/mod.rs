@@ -3,6 +3,7 @@
 //! The API server refuses most of the latter when a Canary is written. It is said here again for objects that were stored
 //! before a rule existed, and for `serin lint`, which has no API server.
 
+mod affinity;
 mod alerts;
 mod analysis;
 mod hooks;

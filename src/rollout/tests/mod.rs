@@ -10,6 +10,7 @@ mod model;
 mod net;
 mod people;
 mod planner;
+mod sharing;
 mod stepping;
 mod stories;
 mod verbs;

@@ -7,12 +7,16 @@ use crate::crd::canary::{Canary, CanaryService};
 use crate::crd::matching::RequestMatch;
 use crate::objects::{Kind, ObjectKey, Seen};
 use crate::rollout::observed::{Acceptance, Problem, Routes, Weight};
+use crate::router::affinity::{self, Cohorts, Draw};
 use crate::router::beyond::{self, Beyond};
 use crate::router::form::{Backend, elements};
 use crate::router::gateway_api::acceptance::{self, Parent};
 use crate::router::gateway_api::{backend, backends};
 use crate::router::owned::{Maker, set_within};
 use crate::router::{refusal, unused};
+
+/// Header of an answer.
+const SET_COOKIE: &str = "Set-Cookie";
 
 /// Makes HTTPRoutes.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +61,8 @@ impl HttpRoutes {
             timeout: service.timeout.as_deref(),
             routes,
             matches: beyond::matches(canary, routes),
+            cohorts: affinity::cohorts(canary, routes),
+            of: canary,
         })
     }
 }
@@ -104,6 +110,7 @@ impl Maker for HttpRoutes {
         Beyond {
             matches: true,
             mirror: false,
+            affinity: !self.of_mesh,
         }
     }
 
@@ -169,6 +176,8 @@ struct Wanted<'a> {
     timeout: Option<&'a str>,
     routes: Routes,
     matches: &'a [RequestMatch],
+    cohorts: Option<Cohorts<'a>>,
+    of: &'a Canary,
 }
 
 /// The route has no name for every host; there, no name at all means that.
@@ -226,16 +235,26 @@ impl Wanted<'_> {
             spec["hostnames"] = Value::Array(hosts);
         }
         let both = |rule: &&Value| {
-            let ours = backends(elements(&rule["backendRefs"]), &self.home);
-            ours.filter(|it| self.is(it, self.stable) || self.is(it, &self.canary))
-                .count()
-                == 2
+            let has = |name: &str| {
+                let mut ours = backends(elements(&rule["backendRefs"]), &self.home);
+                ours.any(|it| self.is(&it, name))
+            };
+            has(self.stable) && has(&self.canary)
         };
         let rule = elements(&spec["rules"]).iter().find(both).cloned();
         let rule = self.edit_rule(rule.unwrap_or_else(|| json!({})), marked);
         let mut rules = vec![rule];
         if !self.matches.is_empty() {
-            rules.push(self.matched(marked));
+            rules.push(self.alone(true, &beyond::gateway_api(self.matches), marked));
+        }
+        if let Some(cohorts) = self.cohorts {
+            let kept = [
+                (true, cohorts.stay_on_canary()),
+                (false, cohorts.stay_on_stable()),
+            ];
+            rules.extend(
+                kept.map(|(canary, cookie)| self.alone(canary, &has_cookie(&cookie), marked)),
+            );
         }
         spec["rules"] = Value::Array(rules);
         spec
@@ -244,13 +263,13 @@ impl Wanted<'_> {
     fn edit_rule(&self, mut rule: Value, marked: bool) -> Value {
         let everything = json!([{"path": {"type": "PathPrefix", "value": "/"}}]);
         let entries = elements(&rule["backendRefs"]);
-        let share = self.routes.canary.percent();
-        let stable = self.entry(entries, self.stable, 100 - share);
-        let mut canary = self.entry(entries, &self.canary, share);
-        if marked {
-            mark_requests(&mut canary);
-        }
-        rule["backendRefs"] = json!([stable, canary]);
+        let draws = affinity::draws(self.cohorts, self.routes.canary);
+        let entry = |draw: Draw| {
+            let mut entry = self.arm(entries, draw.canary, draw.weight, marked);
+            set_cookie(&mut entry, self.of, draw.cookie.as_deref());
+            entry
+        };
+        rule["backendRefs"] = draws.into_iter().map(entry).collect();
         if let Some(fields) = rule.as_object_mut() {
             if fields
                 .get("matches")
@@ -263,18 +282,25 @@ impl Wanted<'_> {
         rule
     }
 
-    /// The rule for matching requests: more is asked of them, so it goes before the other one.
-    fn matched(&self, marked: bool) -> Value {
-        let mut canary = self.entry(&[], &self.canary, 100);
-        if marked {
-            mark_requests(&mut canary);
-        }
-        let mut rule =
-            json!({"matches": beyond::gateway_api(self.matches), "backendRefs": [canary]});
+    /// A rule for some requests that go to one arm: more is asked of them, so it goes before the one with both.
+    fn alone(&self, canary: bool, matches: &Value, marked: bool) -> Value {
+        let arm = self.arm(&[], canary, 100, marked);
+        let mut rule = json!({"matches": matches, "backendRefs": [arm]});
         if let Some(timeout) = self.timeout {
             rule["timeouts"] = json!({"request": timeout});
         }
         rule
+    }
+
+    fn arm(&self, entries: &[Value], canary: bool, weight: u8, marked: bool) -> Value {
+        if !canary {
+            return self.entry(entries, self.stable, weight);
+        }
+        let mut arm = self.entry(entries, &self.canary, weight);
+        if marked {
+            mark_requests(&mut arm);
+        }
+        arm
     }
 
     fn entry(&self, entries: &[Value], name: &str, weight: u8) -> Value {
@@ -286,6 +312,31 @@ impl Wanted<'_> {
         );
         entry["weight"] = json!(weight);
         entry
+    }
+}
+
+/// The condition of a rule for those who have this cookie.
+fn has_cookie(pattern: &str) -> Value {
+    let header = json!({"type": "RegularExpression", "name": "cookie", "value": pattern});
+    json!([{"path": {"type": "PathPrefix", "value": "/"}, "headers": [header]}])
+}
+
+/// Answers of a backend set this cookie and none other of ours.
+fn set_cookie(entry: &mut Value, canary: &Canary, cookie: Option<&str>) {
+    let mut filters = elements(&entry["filters"]).to_vec();
+    filters.retain(|filter| {
+        let set = &filter["responseHeaderModifier"]["add"][0];
+        let said = set["value"].as_str().filter(|_| set["name"] == SET_COOKIE);
+        !said.is_some_and(|said| affinity::is_ours(canary, said))
+    });
+    filters.extend(cookie.map(|cookie| {
+        let add = json!([{"name": SET_COOKIE, "value": cookie}]);
+        json!({"type": "ResponseHeaderModifier", "responseHeaderModifier": {"add": add}})
+    }));
+    if !filters.is_empty() {
+        entry["filters"] = Value::Array(filters);
+    } else if let Some(fields) = entry.as_object_mut() {
+        fields.remove("filters");
     }
 }
 

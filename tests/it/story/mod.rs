@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use serin::cli::embedded;
-use serin::clock::Clock;
+use serin::clock::{self, Clock};
 use serin::http_client::Http;
 use serin::sim::api::{Api, Part};
 use serin::sim::prometheus;
@@ -177,14 +177,23 @@ impl Story {
         self.controllers.push(tokio::spawn(controller));
     }
 
-    /// Controllers that start from now on have a clock that is ahead by so many seconds, or behind.
-    pub(crate) fn set_clock(&mut self, ahead: i64) {
+    /// Controllers that start from now on have a clock that is wrong by so many seconds, goes so fast, and is set right after a while.
+    pub(crate) fn set_clock(&mut self, ahead: i64, percent: i32, corrected_after: Duration) {
         let Clock::Simulated(begin) = self.time else {
             return;
         };
-        let by = Duration::from_secs(ahead.unsigned_abs());
-        let begin = if ahead > 0 { begin - by } else { begin + by };
-        self.clock = Clock::Simulated(begin);
+        self.clock = Clock::Wrong(clock::Fault {
+            begin,
+            since: tokio::time::Instant::now(),
+            ahead: jiff::SignedDuration::from_secs(ahead),
+            percent,
+            corrected_after,
+        });
+    }
+
+    /// Controllers that start from now on have the right time.
+    pub(crate) fn correct_clock(&mut self) {
+        self.clock = self.time;
     }
 
     /// The controllers die.

@@ -21,6 +21,7 @@ mod release;
 mod removal;
 mod routers;
 mod service;
+mod sharing;
 mod size;
 mod stages;
 mod start;
@@ -101,6 +102,8 @@ pub(crate) static ALL: &[Case] = &[
     case!(27, beyond::contours_users_are_told_apart_by_a_cookie),
     case!(27, beyond::a_header_decides_at_an_ingress),
     case!(27, beyond::contours_copies_find_errors_before_users_do),
+    case!(28, sharing::users_stay_where_they_are),
+    case!(28, sharing::contours_users_stay_where_they_are),
     case!(15, conformance::the_gate_holds_beside_a_running_serin),
     case!(0, release::a_rollout_without_serin_loses_nothing),
     case!(1, release::a_good_release_is_promoted),
