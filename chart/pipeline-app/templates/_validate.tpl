@@ -137,10 +137,8 @@ be false or empty without a word, and a Service that is not enabled would be del
 
 {{/* What the Canary's schema knows, and Serin refuses for now. */}}
 {{- define "pipeline-app.validateLater" -}}
-{{- range $field := list "sessionAffinity" "stepWeightPromotion" "configTracking" -}}
-  {{- if get $.analysis $field -}}
-    {{- fail (printf "canary.analysis.%s comes with a later version of Serin, which refuses a Canary that has it: take it out" $field) -}}
-  {{- end -}}
+{{- if $.analysis.configTracking -}}
+  {{- fail "canary.analysis.configTracking comes with a later version of Serin, which refuses a Canary that has it: take it out" -}}
 {{- end -}}
 {{- if get ($.analysis.comparison | default dict) "enabled" -}}
   {{- fail "canary.analysis.comparison.enabled comes with a later version of Serin: take it out, or set it to false" -}}
@@ -155,6 +153,9 @@ be false or empty without a word, and a Service that is not enabled would be del
 {{- end -}}
 {{- if and $.analysis.mirror (not (has $.provider (list "contour" "istio"))) -}}
   {{- fail (printf "canary.analysis.mirror: provider %q cannot copy requests: choose contour or istio, or take it out" $.provider) -}}
+{{- end -}}
+{{- if and $.analysis.sessionAffinity (not (has $.provider (list "gatewayapi:v1" "gatewayapi:v1beta1" "istio"))) -}}
+  {{- fail (printf "canary.analysis.sessionAffinity: provider %q cannot keep users by a cookie: choose gatewayapi:v1 or istio, or take it out" $.provider) -}}
 {{- end -}}
 {{- if and $.analysis.mirrorWeight (not $.analysis.mirror) -}}
   {{- fail "canary.analysis.mirrorWeight needs canary.analysis.mirror: true" -}}

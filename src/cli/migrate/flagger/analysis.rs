@@ -11,18 +11,6 @@ use crate::cli::migrate::flagger::hooks;
 /// The shortest interval that Flagger takes.
 const SHORTEST: Duration = Duration::from_secs(10);
 
-/// What Serin does not do yet, and what that means.
-const NOT_YET: [(&str, &str); 2] = [
-    (
-        "sessionAffinity",
-        "is not there yet: users may change between the two versions while a canary runs",
-    ),
-    (
-        "stepWeightPromotion",
-        "a way back in steps is not there yet: after promotion all traffic goes to the main release at once",
-    ),
-];
-
 /// How a release goes on.
 #[derive(Clone, Debug, PartialEq)]
 enum Plan {
@@ -66,6 +54,9 @@ pub(super) fn convert(
     hooks::webhooks(&mut analysis, &mut made, account);
     let plan = plan(&mut analysis, account);
     hooks::alerts(&mut analysis, home, &mut made, account);
+    if matches!(plan, Plan::Iterations(_)) {
+        without_share(&mut analysis, account);
+    }
     steps(plan, &mut made, account);
     metrics(&mut analysis, home, &mut made, account);
     analysis.keep(
@@ -74,8 +65,9 @@ pub(super) fn convert(
         account,
     );
     matches(&mut analysis, &mut made, account);
-    analysis.keep(&["mirror", "mirrorWeight"], &mut made, account);
-    analysis.hand_over(&NOT_YET, account);
+    const SHARING: [&str; 3] = ["mirror", "mirrorWeight", "stepWeightPromotion"];
+    analysis.keep(&SHARING, &mut made, account);
+    affinity(&mut analysis, &mut made, account);
     analysis.close(account);
     out.insert("analysis".to_owned(), Value::Object(made));
 }
@@ -105,6 +97,50 @@ fn matches(analysis: &mut Fields, made: &mut Map<String, Value>, account: &mut A
     if !kept.is_empty() {
         made.insert("match".to_owned(), Value::Array(kept));
     }
+}
+
+/// What means nothing where the canary gets no share of the users.
+fn without_share(analysis: &mut Fields, account: &mut Account) {
+    if analysis.below("sessionAffinity").is_some() {
+        let why = "with iterations no user is drawn: match says who goes to the canary, and that is always the same";
+        account.drop(&analysis.path("sessionAffinity"), why);
+    }
+    if analysis.number("stepWeightPromotion").is_some() {
+        let why = "with iterations there is no share that could be given back in steps";
+        account.drop(&analysis.path("stepWeightPromotion"), why);
+    }
+}
+
+/// The cookie that keeps users where they are: one, where Flagger has two.
+fn affinity(analysis: &mut Fields, made: &mut Map<String, Value>, account: &mut Account) {
+    const KEPT: [&str; 8] = [
+        "cookieName",
+        "maxAge",
+        "path",
+        "domain",
+        "secure",
+        "httpOnly",
+        "sameSite",
+        "partitioned",
+    ];
+    let field = analysis.path("sessionAffinity");
+    let Some(mut affinity) = analysis.below("sessionAffinity") else {
+        return;
+    };
+    let mut kept = Map::new();
+    affinity.keep(&KEPT, &mut kept, account);
+    if affinity.text("primaryCookieName").is_some() {
+        account.drop(
+            &affinity.path("primaryCookieName"),
+            "one cookie keeps users on the canary and on stable",
+        );
+    }
+    affinity.close(account);
+    account.change(
+        &field,
+        "the cookie says of each user which step reaches him, so that nobody leaves the canary while it grows, and has Path=/, HttpOnly and SameSite=Lax unless you say otherwise",
+    );
+    made.insert("sessionAffinity".to_owned(), Value::Object(kept));
 }
 
 fn pace(analysis: &mut Fields, made: &mut Map<String, Value>, account: &mut Account) {
