@@ -234,22 +234,26 @@ impl Timeline {
     }
 }
 
-/// The canary's weight in a route, wherever it lists backends; 0 where there is none.
+/// The canary's weight in a route, wherever it lists backends; 0 where there is none. Where it stands alone some requests go to it
+/// whatever its share is: that counts only if there is no list with stable.
 pub(crate) fn route_weight(route: &Value) -> i64 {
     let canary = format!("{APP}-canary");
-    let mut found = 0;
+    let mut found = (false, 0);
     let mut open: Vec<&Value> = route.get("spec").into_iter().collect();
     while let Some(value) = open.pop() {
-        if text(value, "/name") == canary {
-            found = found.max(value["weight"].as_i64().unwrap_or(1));
-        }
         match value {
             Value::Object(fields) => open.extend(fields.values()),
-            Value::Array(elements) => open.extend(elements),
+            Value::Array(elements) => {
+                let entries = elements.iter().filter(|it| text(it, "/name") == canary);
+                let weights = entries.map(|it| it["weight"].as_i64().unwrap_or(1));
+                let beside = weights.map(|weight| (elements.len() > 1, weight));
+                found = beside.fold(found, Ord::max);
+                open.extend(elements);
+            }
             _ => {}
         }
     }
-    found
+    found.1
 }
 
 /// How long it took from one time to another; zero if the other was first.

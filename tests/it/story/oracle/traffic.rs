@@ -8,7 +8,8 @@ use crate::story::log::{canary_weight, weight};
 use crate::story::objects;
 use crate::story::oracle::state::{State, by_serin};
 
-/// T1: where the canary stands beside stable, there are two, and every percentage has a whole number.
+/// T1: where the canary gets requests it stands once, alone or beside stable and nobody else, and every percentage has a whole number.
+/// Stable stands more than once where users are kept by a cookie.
 pub(crate) fn weights_add_up(_: &State, event: &Event) -> Option<String> {
     if *event.key != objects::route_key() || !by_serin(event) || event.happened == Happened::Deleted
     {
@@ -20,14 +21,21 @@ pub(crate) fn weights_add_up(_: &State, event: &Event) -> Option<String> {
         .flatten();
     let sums = rules.filter_map(|rule| {
         let backends = rule["backendRefs"].as_array()?;
-        let canary = backends.iter().any(|it| it["name"] == "app-canary");
+        let named = |name: &str| backends.iter().filter(|it| it["name"] == name).count();
+        let (stable, canary) = (named("app"), named("app-canary"));
         let weights = backends.iter().map(|it| it["weight"].as_i64().unwrap_or(1));
-        canary.then(|| (backends.len(), weights.sum::<i64>()))
+        let others = backends.len() - stable - canary;
+        (canary > 0).then(|| (stable, canary, others, weights.sum::<i64>()))
     });
-    let mut wrong = sums.filter(|(backends, sum)| *backends != 2 || *sum < 100 || sum % 100 != 0);
+    let kept = !event.object["spec"]["rules"][1].is_null();
+    let is_right = |(stable, canary, others, sum): (usize, usize, usize, i64)| {
+        let arms = if kept { stable < 16 } else { stable == 1 };
+        arms && canary == 1 && others == 0 && sum >= 100 && sum % 100 == 0
+    };
+    let mut wrong = sums.filter(|sums| !is_right(*sums));
     wrong
         .next()
-        .map(|sum| format!("backends and sum are {sum:?}"))
+        .map(|sums| format!("stable, canary, others and sum are {sums:?}"))
 }
 
 fn raised(event: &Event) -> Option<i64> {
