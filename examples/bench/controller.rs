@@ -98,15 +98,19 @@ impl Controller {
         Ok(Duration::from_millis(ticks * 1000 / TICKS))
     }
 
-    /// Resident memory, in MiB.
-    pub(crate) fn memory(&self) -> Result<f64> {
+    /// Resident memory: all of it, and what of it is the program's own file, which the system may drop.
+    pub(crate) fn memory(&self) -> Result<String> {
         let status = self.proc("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: f64 = line
-            .and_then(|line| line.split_whitespace().next())
-            .and_then(|kib| kib.parse().ok())
-            .context("read VmRSS")?;
-        Ok(kib / 1024.0)
+        let mib = |name: &str| -> Result<f64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib: f64 = line
+                .and_then(|line| line.split_whitespace().next())
+                .and_then(|kib| kib.parse().ok())
+                .with_context(|| format!("read {name}"))?;
+            Ok(kib / 1024.0)
+        };
+        let (all, file) = (mib("VmRSS:")?, mib("RssFile:")?);
+        Ok(format!("{all:.0} MiB, {file:.0} of it the program's file"))
     }
 
     fn proc(&self, file: &str) -> Result<String> {

@@ -82,6 +82,8 @@ async fn run(args: &Args) -> Result<Report> {
         "start to ready with all of them",
         format!("{:.2} s", controller.started_in.as_secs_f64()),
     );
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    report.row("started anew, idle: resident memory", controller.memory()?);
     Ok(report)
 }
 
@@ -96,10 +98,7 @@ async fn idle(
     tokio::time::sleep(Duration::from_secs(args.idle)).await;
     let Kept { writes, questions } = cluster.kept().since(&kept);
     let load = (controller.cpu()? - cpu).as_secs_f64() / (args.idle as f64) * 1000.0;
-    report.row(
-        "idle: resident memory",
-        format!("{:.0} MiB", controller.memory()?),
-    );
+    report.row("idle: resident memory", controller.memory()?);
     report.row("idle: processor", format!("{load:.1} millicores"));
     report.row(
         "idle: writes, metric requests",
@@ -147,7 +146,7 @@ async fn active(
     report.row("all steps, promoted or rejected", format!("{took:.0} s"));
     report.row(
         "active: processor, resident memory",
-        format!("{load:.0} millicores, {:.0} MiB", controller.memory()?),
+        format!("{load:.0} millicores, {}", controller.memory()?),
     );
     report.row(
         "writes, reads of a whole release",

@@ -262,7 +262,7 @@ pub(crate) fn finalise(tick: &mut Tick<'_>) {
                 format!("traffic returns to the main release in steps; the canary keeps {share} %")
             }
         });
-        if let Some(at) = tick.settled_at() {
+        if let Some(at) = tick.settled_at().filter(|at| *at > tick.now) {
             tick.wake_at(at);
         }
         return late(tick);

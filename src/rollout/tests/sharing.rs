@@ -106,6 +106,19 @@ fn a_share_goes_back_by_equal_steps_an_interval_apart() {
     }
 }
 
+/// A way back in many steps is slow, and nobody is told that it is stuck.
+#[test]
+fn a_slow_way_back_is_not_stuck() {
+    let analysis =
+        json!({"interval": "60s", "checks": 1, "stepWeights": [50], "stepWeightPromotion": 4});
+    let mut model = Model::adopted(&analysis);
+    model.ship("v2");
+    model.run();
+    assert_eq!(model.phase(), Phase::Succeeded);
+    let stuck = model.said.iter().any(|note| note.reason == "FinaliseStuck");
+    assert!(!stuck, "{:#?}", model.said);
+}
+
 /// Its users are stable's at once, and whoever waited for the next step waits no more.
 #[test]
 fn a_canary_that_is_lost_on_the_way_back_gives_everything_back() {
