@@ -94,13 +94,28 @@ impl HttpError {
     }
 }
 
+/// Whether a server has to prove who it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certificate {
+    /// It has, with a certificate for its name that somebody trusted has signed.
+    #[default]
+    Verified,
+    /// It has not: whoever is on the way can answer in its place, and read what it is sent.
+    Unverified,
+}
+
 /// Sends requests. Clones share connections, limits and what is known of hosts.
 #[derive(Clone)]
 pub struct Http {
-    transport: Transport,
+    verified: Transport,
+    /// Connections of its own: one that was not verified serves nobody who wants that.
+    unverified: Transport,
     guard: Guard,
-    hosts: Arc<Mutex<BTreeMap<String, Arc<Host>>>>,
+    hosts: Arc<Mutex<BTreeMap<Server, Arc<Host>>>>,
 }
+
+/// A host, and whether it has to prove who it is: one whose certificate nobody trusts fails for those alone who want it verified.
+type Server = (String, Certificate);
 
 /// What is known of one host.
 struct Host {
@@ -123,29 +138,11 @@ impl Http {
     ///
     /// If TLS cannot be set up.
     pub fn new(guard: Guard) -> Result<Self, HttpError> {
-        let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-        let client = builder
-            .dns_resolver(Arc::new(guard.clone()))
-            .user_agent(concat!("serin/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(HttpError::Client)?;
-        let known = guard.clone();
-        let service = tower::service_fn(move |request: Request<Bytes>| {
-            let (client, guard) = (client.clone(), guard.clone());
-            async move {
-                let request: reqwest::Request = request.try_into()?;
-                if let Some(what) = guard.refuses(request.url()) {
-                    return Err(format!("it is {what}, and not a trusted host").into());
-                }
-                let reply = client.execute(request).await;
-                let reply = reply.map_err(reqwest::Error::without_url)?;
-                let reply: Response<reqwest::Body> = reply.into();
-                Ok::<_, BoxError>(reply.map(boxed))
-            }
-        });
         Ok(Self {
-            guard: known,
-            ..Self::over(BoxCloneSyncService::new(service))
+            verified: transport(&guard, Certificate::Verified)?,
+            unverified: transport(&guard, Certificate::Unverified)?,
+            guard,
+            hosts: Arc::default(),
         })
     }
 
@@ -168,12 +165,10 @@ impl Http {
             let reply = service.clone().oneshot(request.map(Full::new));
             reply.map_ok(|reply| reply.map(boxed)).map_err(Into::into)
         });
-        Self::over(BoxCloneSyncService::new(service))
-    }
-
-    fn over(transport: Transport) -> Self {
+        let transport = BoxCloneSyncService::new(service);
         Self {
-            transport,
+            verified: transport.clone(),
+            unverified: transport,
             guard: Guard::default(),
             hosts: Arc::default(),
         }
@@ -190,6 +185,20 @@ impl Http {
         request: Request<Bytes>,
         timeout: Duration,
     ) -> Result<Response<Bytes>, HttpError> {
+        self.send_to(Certificate::Verified, request, timeout).await
+    }
+
+    /// The same, to a server that may not have to prove who it is.
+    ///
+    /// # Errors
+    ///
+    /// As for `send`.
+    pub async fn send_to(
+        &self,
+        certificate: Certificate,
+        request: Request<Bytes>,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, HttpError> {
         let authority = request.uri().authority().ok_or(HttpError::NoHost)?;
         // Credentials in an address belong in no message.
         let name = authority.as_str();
@@ -197,11 +206,16 @@ impl Http {
             .rsplit_once('@')
             .map_or(name, |(_, host)| host)
             .to_owned();
-        let host = self.host(&name);
+        let host = self.host((name.clone(), certificate));
         if host.is_resting() {
             return Err(HttpError::Resting { host: name });
         }
-        let reply = tokio::time::timeout(timeout, self.ask(&host, &name, request)).await;
+        let transport = match certificate {
+            Certificate::Verified => self.verified.clone(),
+            Certificate::Unverified => self.unverified.clone(),
+        };
+        let asked = ask(transport, &host, &name, request);
+        let reply = tokio::time::timeout(timeout, asked).await;
         let reply = reply.unwrap_or_else(|_| {
             Err(HttpError::Timeout {
                 host: name,
@@ -213,9 +227,9 @@ impl Http {
         reply
     }
 
-    fn host(&self, name: &str) -> Arc<Host> {
+    fn host(&self, server: Server) -> Arc<Host> {
         let mut hosts = locked(&self.hosts);
-        let host = hosts.entry(name.to_owned()).or_insert_with(|| {
+        let host = hosts.entry(server).or_insert_with(|| {
             Arc::new(Host {
                 slots: Semaphore::new(MAX_AT_ONCE),
                 health: Mutex::default(),
@@ -223,43 +237,61 @@ impl Http {
         });
         Arc::clone(host)
     }
+}
 
-    async fn ask(
-        &self,
-        host: &Host,
-        name: &str,
-        request: Request<Bytes>,
-    ) -> Result<Response<Bytes>, HttpError> {
-        let failed = |source: BoxError| HttpError::Connection {
-            host: name.to_owned(),
-            source,
-        };
-        let _slot = host
-            .slots
-            .acquire()
-            .await
-            .map_err(|error| failed(error.into()))?;
-        let reply = self
-            .transport
-            .clone()
-            .oneshot(request)
-            .await
-            .map_err(failed)?;
-        let (parts, mut body) = reply.into_parts();
-        let mut read = BytesMut::new();
-        // Read by hand: `Limited` asks for a conversion of its error that a spawned task cannot prove.
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(failed)?.into_data() else {
-                continue;
-            };
-            if read.len() + data.len() > MAX_REPLY {
-                let host = name.to_owned();
-                return Err(HttpError::TooLong { host });
+/// A client for the network.
+fn transport(guard: &Guard, certificate: Certificate) -> Result<Transport, HttpError> {
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let client = builder
+        .dns_resolver(Arc::new(guard.clone()))
+        .tls_danger_accept_invalid_certs(certificate == Certificate::Unverified)
+        .user_agent(concat!("serin/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(HttpError::Client)?;
+    let guard = guard.clone();
+    let service = tower::service_fn(move |request: Request<Bytes>| {
+        let (client, guard) = (client.clone(), guard.clone());
+        async move {
+            let request: reqwest::Request = request.try_into()?;
+            if let Some(what) = guard.refuses(request.url()) {
+                return Err(format!("it is {what}, and not a trusted host").into());
             }
-            read.extend_from_slice(&data);
+            let reply = client.execute(request).await;
+            let reply = reply.map_err(reqwest::Error::without_url)?;
+            let reply: Response<reqwest::Body> = reply.into();
+            Ok::<_, BoxError>(reply.map(boxed))
         }
-        Ok(Response::from_parts(parts, read.freeze()))
+    });
+    Ok(BoxCloneSyncService::new(service))
+}
+
+async fn ask(
+    transport: Transport,
+    host: &Host,
+    name: &str,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, HttpError> {
+    let failed = |source: BoxError| HttpError::Connection {
+        host: name.to_owned(),
+        source,
+    };
+    let turn = host.slots.acquire().await;
+    let _slot = turn.map_err(|error| failed(error.into()))?;
+    let reply = transport.oneshot(request).await.map_err(failed)?;
+    let (parts, mut body) = reply.into_parts();
+    let mut read = BytesMut::new();
+    // Read by hand: `Limited` asks for a conversion of its error that a spawned task cannot prove.
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(failed)?.into_data() else {
+            continue;
+        };
+        if read.len() + data.len() > MAX_REPLY {
+            let host = name.to_owned();
+            return Err(HttpError::TooLong { host });
+        }
+        read.extend_from_slice(&data);
     }
+    Ok(Response::from_parts(parts, read.freeze()))
 }
 
 impl Host {
@@ -421,6 +453,21 @@ mod tests {
         for _ in 0..3 {
             assert!(http.send(request("http://down/"), TIMEOUT).await.is_ok());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_need_not_prove_himself_does_not_rest_for_one_who_must() {
+        let http = failing(&Arc::new(AtomicUsize::new(1)));
+        for _ in 0..3 {
+            let _ = http.send(request("http://down/"), TIMEOUT).await;
+        }
+        let reply = http.send(request("http://down/"), TIMEOUT).await;
+        assert!(matches!(reply, Err(HttpError::Resting { .. })));
+        let certificate = Certificate::Unverified;
+        let reply = http
+            .send_to(certificate, request("http://down/"), TIMEOUT)
+            .await;
+        assert!(matches!(reply, Err(HttpError::Connection { .. })));
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod app;
 #[path = "../real/load.rs"]
 mod load;
 
+mod certificates;
 mod demo;
 mod screens;
 mod terminal;
