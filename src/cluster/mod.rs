@@ -1,6 +1,7 @@
 //! The door to Kubernetes: reads, writes and Events. It decides nothing.
 
 mod events;
+mod external;
 mod raw;
 mod review;
 mod shelf;

@@ -81,3 +81,15 @@ def secrets_for_messages_are_read_where_somebody_says_so_and_nowhere_else():
         ("shop", "secrets"): {"get"},
         ("pay", "secrets"): {"get"},
     }
+
+
+@test
+def external_metrics_are_read_where_somebody_says_so_and_nowhere_else():
+    assert not [place for place in verbs(template()) if place[1] == "*"]
+    found = verbs(template(values={"rbac.externalMetricsNamespaces": ["shop", "pay"]}))
+    assert {place: allowed for place, allowed in found.items() if place[1] == "*"} == {
+        ("shop", "*"): {"list"},
+        ("pay", "*"): {"list"},
+    }
+    (rule,) = only(template(), "ClusterRole", "serin-external-metrics")["rules"]
+    assert rule["apiGroups"] == ["external.metrics.k8s.io"]
