@@ -177,9 +177,8 @@ fn an_alertmanager_hears_of_what_is_wrong_and_of_its_end() {
 
 #[test]
 fn an_address_comes_from_the_spec_or_with_its_token_from_the_secret() {
-    let secret: &dyn Fn(&str) -> Option<String> = &key;
-    let only_token: &dyn Fn(&str) -> Option<String> =
-        &|name| (name == "token").then(|| "t".to_owned());
+    let secret: crate::crd::bound::Keys<'_> = &key;
+    let only_token: crate::crd::bound::Keys<'_> = &|name| (name == "token").then(|| "t".to_owned());
     let rows = [
         (
             json!({"address": "https://a.test/x"}),

@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 
 use crate::cluster::webhook::Secret;
 use crate::controller::observe::View;
-use crate::controller::{Context, Memo, secrets};
+use crate::controller::{Context, Memo, secrets, tokens};
+use crate::crd::bound::Keys;
 use crate::crd::canary::Canary;
+use crate::crd::metric_template::MetricServer;
+use crate::crd::moment::Moment;
+use crate::http_client::Certificate;
 use crate::metrics::prometheus::{self, Batch, Question};
 use crate::metrics::punctual::punctual;
 use crate::metrics::query::{self, Window};
+use crate::metrics::store::grant::{self, Grant};
+use crate::metrics::store::{Server, Store};
 use crate::metrics::{self, MetricError, Source, store};
 use crate::objects::{Kind, ObjectKey};
 use crate::rollout::observed::{Answer, Check, MetricCheck, Reading};
@@ -111,24 +117,75 @@ async fn value(context: &Context, canary: &Canary, view: &View, check: &MetricCh
         let query = query::value(&source, &subject, window)?;
         let secret = secret(context, &home, &source).await?;
         let key = |name: &str| secret.as_ref()?.data.get(name).cloned();
-        let request = store::request(
-            source.store,
-            &store::Question {
-                provider: source.provider,
-                address: source.server,
-                query: &query,
-                from: window.begin(source.interval),
-                to: window.at,
-                secret: secret.as_ref().map(|_| &key as &dyn Fn(&str) -> _),
-            },
-        )?;
-        let reply = send(context, request).await?;
-        store::value(source.store, source.provider, &reply, window.at)
+        let question = store::Question {
+            provider: source.provider,
+            server: &source.server,
+            home: &home,
+            query: &query,
+            from: window.begin(source.interval),
+            to: window.at,
+            now: Moment::new(context.clock.now()),
+            secret: secret.as_ref().map(|_| &key as Keys<'_>),
+            access: None,
+        };
+        measured(context, source.store, question).await
     };
     match asked.await {
         Ok(value) => Answer::Value(value),
         Err(error) => refused(error),
     }
+}
+
+/// Asks a store, and for the token that it wants before.
+async fn measured(
+    context: &Context,
+    store: Store,
+    mut question: store::Question<'_>,
+) -> Result<Option<f64>, MetricError> {
+    let grant = grant::grant(store, &question)?;
+    let token = match &grant {
+        Some(grant) => Some(lent(context, store, grant, question.now).await?),
+        None => None,
+    };
+    question.access = token.as_deref();
+    let request = store::request(store, &question)?;
+    let reply = match question.server {
+        Server::At(_) => send(context, store, certificate(question.provider), request).await?,
+        Server::Cluster => of_cluster(context, &request).await?,
+    };
+    if let Some(grant) = grant.filter(|_| reply.status() == StatusCode::UNAUTHORIZED) {
+        // Somebody took it back before its time: the next question asks for another.
+        context.tokens.forget(&grant.id);
+    }
+    store::value(store, &question, &reply)
+}
+
+/// The token for these credentials: the one that is kept, or a new one.
+async fn lent(
+    context: &Context,
+    store: Store,
+    grant: &Grant,
+    now: Moment,
+) -> Result<String, MetricError> {
+    if let Some(token) = context.tokens.get(&grant.id, now) {
+        return Ok(token);
+    }
+    let request = grant.request(tokens::signed)?;
+    // Whatever the template says: what the key has signed goes to nobody who does not prove who he is.
+    let reply = send(context, store, Certificate::Verified, request).await?;
+    let token = grant::token(&reply, now)?;
+    let text = token.text.clone();
+    context.tokens.keep(&grant.id, token, now);
+    Ok(text)
+}
+
+/// What the API server says, with Serin's own account.
+async fn of_cluster(
+    context: &Context,
+    request: &Request<Bytes>,
+) -> Result<Response<Bytes>, MetricError> {
+    let reply = context.cluster.external_metrics(request.uri()).await;
+    reply.map_err(|error| MetricError::Unreachable(text(&error)))
 }
 
 /// The credentials of a template, if it names some.
@@ -152,12 +209,26 @@ fn refused(error: MetricError) -> Answer {
     }
 }
 
-async fn send(context: &Context, request: Request<Bytes>) -> Result<Response<Bytes>, MetricError> {
+/// Whether the server of a template has to prove who it is.
+fn certificate(provider: Option<&MetricServer>) -> Certificate {
+    if provider.is_some_and(|provider| provider.insecure_skip_verify) {
+        Certificate::Unverified
+    } else {
+        Certificate::Verified
+    }
+}
+
+async fn send(
+    context: &Context,
+    store: Store,
+    certificate: Certificate,
+    request: Request<Bytes>,
+) -> Result<Response<Bytes>, MetricError> {
     let began = context.clock.now();
-    let reply = context.http.send(request, QUERY).await;
+    let reply = context.http.send_to(certificate, request, QUERY).await;
     let seconds = context.clock.now().duration_since(began).as_secs_f64();
     context.telemetry.provider_request(
-        "prometheus",
+        store.name(),
         if reply.is_ok() { "answered" } else { "failed" },
         seconds,
     );
@@ -212,7 +283,11 @@ async fn count(
 }
 
 async fn ask(context: &Context, batch: Batch<Check>) -> Vec<(Check, Answer)> {
-    let asked = async { prometheus::parse(&send(context, batch.request()?).await?, &batch) };
+    let asked = async {
+        let (store, certificate) = (Store::Prometheus, Certificate::Verified);
+        let reply = send(context, store, certificate, batch.request()?).await?;
+        prometheus::parse(&reply, &batch)
+    };
     match asked.await {
         Ok(found) => found
             .into_iter()

@@ -12,6 +12,7 @@ mod queue;
 mod record;
 mod secrets;
 mod sweep;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
@@ -96,6 +97,7 @@ pub(crate) struct Context {
     pub(crate) clock: Clock,
     pub(crate) hooks: Hooks,
     pub(crate) alerts: Alerts,
+    pub(crate) tokens: tokens::Tokens,
     shelves: Arc<Shelves>,
     queue: Arc<Queue>,
     /// Kinds of routes that have to be watched from now on.
@@ -161,6 +163,7 @@ impl Controller {
             cluster,
             hooks,
             alerts,
+            tokens: tokens::Tokens::default(),
             http,
             defaults: settings.defaults.clone(),
             leadership: Leadership::default(),

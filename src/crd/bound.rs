@@ -3,7 +3,7 @@
 use http::Uri;
 
 /// What a Secret says under a key.
-pub type Keys<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Keys<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// The key of a Secret that says where it may be sent.
 pub const ADDRESS: &str = "address";

@@ -33,11 +33,13 @@ pub struct MetricTemplateSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MetricServer {
-    /// Its type: `prometheus`, `datadog`, `dynatrace`, `graphite`, `influxdb`, `newrelic` or `web`; others come later.
+    /// Its type: `prometheus`, `cloudwatch`, `datadog`, `dynatrace`, `externalmetrics`, `graphite`,
+    /// `influxdb`, `newrelic`, `splunk`, `stackdriver` or `web`.
     #[serde(rename = "type")]
     #[schemars(length(max = 32))]
     pub type_: String,
-    /// Its address; the controller's metrics server if not set.
+    /// Its address. If it is not set, the controller's metrics server for `prometheus`, the API server for `externalmetrics`, and
+    /// where it usually is for a store that has such a place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2_048))]
     pub address: Option<String>,
@@ -45,11 +47,11 @@ pub struct MetricServer {
     /// `serin.dev/credentials: "true"` says that it is meant for this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
-    /// Region of a cloud provider. Comes later; set, it is refused.
+    /// Region of the metrics, for type `cloudwatch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub region: Option<String>,
-    /// Skip the verification of the server's certificate. Comes later; set, it is refused.
+    /// Do not verify the server's certificate. Dangerous: whoever is on the way can answer in its place, and read the credentials.
     #[serde(default)]
     pub insecure_skip_verify: bool,
     /// Headers to send, such as that of a tenant. Credentials belong into a Secret.

@@ -17,7 +17,7 @@ use crate::analysis::MetricPlan;
 use crate::crd::canary::{Canary, Metric};
 use crate::crd::metric_template::{MetricServer, MetricTemplate};
 use crate::metrics::plan::Planner;
-use crate::metrics::store::Store;
+use crate::metrics::store::{Server, Store};
 use crate::rollout::observed::{Answer, Problem};
 
 /// Name of the built-in check of the share of requests without an error.
@@ -59,8 +59,8 @@ pub struct Source<'a> {
     pub store: Store,
     /// The server as the template describes it; `None`: there is no template.
     pub provider: Option<&'a MetricServer>,
-    /// Address of the server.
-    pub server: &'a str,
+    /// The server.
+    pub server: Server<'a>,
     /// The query, with its variables.
     pub query: &'a str,
     /// Values of `{{ variables.x }}`.
@@ -123,7 +123,10 @@ pub fn source<'a>(
     Some(Source {
         store,
         provider,
-        server: own.or(server).or(store.usual())?,
+        server: match own.or(server) {
+            Some(address) => Server::at(address),
+            None => store.usual(provider?)?,
+        },
         query: match template {
             Some(template) => &template.query,
             None => metric.query.as_deref()?,

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::analysis::{Limit, Measure, MetricPlan};
 use crate::crd::canary::{Canary, Metric, OnNoData, TemplateRef, ThresholdRange};
-use crate::crd::metric_template::MetricServer;
 use crate::metrics::store::{self, Store};
 use crate::metrics::{DURATION, SUCCESS_RATE, Templates, address_problem, interval, template};
 use crate::rollout::observed::{Problem, Severity};
@@ -14,19 +13,6 @@ const INVALID: &str = "MetricInvalid";
 
 /// Tolerated share of bad requests where nobody wrote one, in millionths: success ≥ 99 %, and p99 for durations.
 const DEFAULT_TOLERATED: i64 = 10_000;
-
-/// Types of servers that Flagger knows and this version does not ask yet.
-const LATER: [&str; 5] = [
-    "cloudwatch",
-    "externalmetrics",
-    "keptn",
-    "splunk",
-    "stackdriver",
-];
-
-/// Types that are asked.
-const ASKED: &str =
-    "prometheus, datadog, dynatrace, graphite, influxdb, newrelic and web are there";
 
 fn counts_grpc(canary: &Canary) -> bool {
     let service = canary.spec.service.as_ref();
@@ -114,7 +100,8 @@ impl<'a> Planner<'a> {
             }
             match self.measured(&field, metric) {
                 Ok(Measured { measure, limit }) => {
-                    found.extend(warnings(&field, metric, measure));
+                    let least = self.least_window(metric, measure);
+                    found.extend(warnings(&field, metric, least));
                     plans.push(planned(metric, measure, limit, false));
                 }
                 Err(problem) => found.push(problem),
@@ -148,6 +135,20 @@ impl<'a> Planner<'a> {
             }
             (None, None) => self.built_in(field, &metric.name, range),
         }
+    }
+
+    /// Seconds that a window should have: a range of Prometheus needs two scrapes, a rate about four (ANALYSIS M6), and 15 s between
+    /// scrapes are usual; other stores have points of their own length.
+    fn least_window(&self, metric: &Metric, measure: Measure) -> u64 {
+        let usual = match measure {
+            Measure::Share => 30,
+            Measure::Value => 60,
+        };
+        let reference = metric.template_ref.as_ref();
+        let key = reference.map(|it| (self.home.clone(), it.name.clone()));
+        let template = key.and_then(|key| self.templates.get(&key));
+        let own = template.and_then(|it| store::least_window(&it.spec.provider, &it.spec.query));
+        own.unwrap_or(usual)
     }
 
     fn built_in(
@@ -211,10 +212,11 @@ impl<'a> Planner<'a> {
             return Err(refused(field, "templateRef", &why));
         };
         let field = format!("{field}.templateRef: MetricTemplate {:?}", reference.name);
-        check_provider(&field, &template.spec.provider)?;
-        if template.spec.provider.address.is_none()
-            && Store::named(&template.spec.provider.type_) == Some(Store::Prometheus)
-        {
+        let provider = &template.spec.provider;
+        if let Some(why) = store::problem(provider, &template.spec.query) {
+            return Err(refusal(INVALID, format!("{field}: spec.{why}")));
+        }
+        if provider.address.is_none() && Store::named(&provider.type_) == Some(Store::Prometheus) {
             self.need_server(&field)?;
         }
         check_query(
@@ -222,57 +224,6 @@ impl<'a> Planner<'a> {
             &template.spec.query,
             metric,
         )
-    }
-}
-
-fn check_provider(field: &str, provider: &MetricServer) -> Result<(), Problem> {
-    let refuse = |what: &str| Err(refusal(INVALID, format!("{field}: spec.provider.{what}")));
-    let type_ = provider.type_.as_str();
-    let Some(store) = Store::named(type_) else {
-        let what = if LATER.contains(&type_) {
-            format!("type: {type_} comes later; {ASKED}")
-        } else {
-            format!("type: {type_:?} is unknown; {ASKED}")
-        };
-        return refuse(&what);
-    };
-    let later = [
-        ("region", provider.region.is_some()),
-        ("insecureSkipVerify", provider.insecure_skip_verify),
-    ];
-    if let Some((name, _)) = later.into_iter().find(|(_, set)| *set) {
-        return refuse(&format!("{name} comes later"));
-    }
-    let needs = matches!(
-        store,
-        Store::Datadog | Store::Dynatrace | Store::InfluxDb | Store::NewRelic
-    );
-    if needs && provider.secret_ref.is_none() {
-        return refuse(&format!(
-            "secretRef is missing: {type_} answers nobody without credentials"
-        ));
-    }
-    let usual = store.usual().is_some() || store == Store::Prometheus;
-    if provider.address.is_none() && !usual {
-        return refuse(&format!("address is missing: write where {type_} is"));
-    }
-    match (provider.json_path.as_deref(), store) {
-        (Some(path), Store::Web) => {
-            if let Some(why) = store::path_problem(path) {
-                return refuse(&format!("jsonPath: {why}"));
-            }
-        }
-        (Some(_), _) => return refuse("jsonPath is for type web alone"),
-        (None, Store::Web) => {
-            return refuse(
-                "jsonPath is missing: write where the value stands, for instance {$.score}",
-            );
-        }
-        (None, _) => {}
-    }
-    match provider.address.as_deref().and_then(address_problem) {
-        Some(why) => refuse(&format!("address: {why}")),
-        None => Ok(()),
     }
 }
 
@@ -400,18 +351,13 @@ fn planned(metric: &Metric, measure: Measure, limit: Limit, default: bool) -> Me
     }
 }
 
-/// What is said about a metric that is planned all the same: a range needs two scrapes, a rate about four (ANALYSIS M6), and
-/// 15 s between scrapes are usual.
-fn warnings(field: &str, metric: &Metric, measure: Measure) -> Vec<Problem> {
-    let least = match measure {
-        Measure::Share => 30,
-        Measure::Value => 60,
-    };
+/// What is said about a metric that is planned all the same.
+fn warnings(field: &str, metric: &Metric, least: u64) -> Vec<Problem> {
     let mut found = Vec::new();
     let window = interval(metric).as_secs();
     if window < least {
         let message = format!(
-            "{field}.interval: {window}s hold too few samples if a Pod is scraped every 15s; {least}s would do"
+            "{field}.interval: {window}s may hold too few samples to judge by; {least}s would do"
         );
         found.push(warning(INVALID, message));
     }
@@ -615,7 +561,10 @@ mod tests {
         assert_eq!((plans.len(), problems), (1, Vec::new()));
         let canary = with_metric(&metric);
         let source = crate::metrics::source(&canary, &own, None, "errors").expect("a source");
-        assert_eq!((source.server, source.query), (SERVER, "vector(1)"));
+        assert_eq!(
+            (source.server.address(), source.query),
+            (Some(SERVER), "vector(1)")
+        );
     }
 
     #[test]
@@ -699,14 +648,14 @@ mod tests {
     fn templates_of_another_kind_are_refused() {
         let rows = [
             (
-                json!({"type": "splunk"}),
+                json!({"type": "keptn"}),
                 "1",
-                "spec.provider.type: splunk comes later",
+                "spec.provider.type: keptn is not asked, for nobody maintains it any more; take web",
             ),
             (
-                json!({"type": "prometheus", "insecureSkipVerify": true}),
-                "1",
-                "spec.provider.insecureSkipVerify",
+                json!({"type": "externalmetrics", "insecureSkipVerify": true}),
+                "shop/jobs",
+                "spec.provider.insecureSkipVerify: is for a server at an address",
             ),
             (
                 json!({"type": "prometheus", "address": "prometheus:9090"}),
@@ -747,15 +696,31 @@ mod tests {
         let rows = [
             (
                 json!({"type": "datadog"}),
-                "spec.provider.secretRef is missing",
+                "spec.provider.secretRef: is missing",
+            ),
+            (
+                json!({"type": "cloudwatch"}),
+                "spec.provider.region: is missing",
+            ),
+            (
+                json!({"type": "cloudwatch", "region": "a.b"}),
+                "spec.provider.region: \"a.b\" is none",
+            ),
+            (
+                json!({"type": "cloudwatch", "region": "eu-central-1"}),
+                "spec.provider.secretRef: is missing; cloudwatch answers nobody without credentials; what AWS lends",
+            ),
+            (
+                json!({"type": "web", "region": "eu-central-1"}),
+                "spec.provider.region: is for type cloudwatch alone",
             ),
             (
                 json!({"type": "graphite"}),
-                "spec.provider.address is missing",
+                "spec.provider.address: is missing",
             ),
             (
                 json!({"type": "web", "address": "http://a.test"}),
-                "spec.provider.jsonPath is missing",
+                "spec.provider.jsonPath: is missing",
             ),
             (
                 json!({"type": "web", "address": "http://a.test", "jsonPath": "$..a"}),
@@ -763,7 +728,7 @@ mod tests {
             ),
             (
                 json!({"type": "prometheus", "jsonPath": "$.a"}),
-                "spec.provider.jsonPath is for type web alone",
+                "spec.provider.jsonPath: is for type web alone",
             ),
             (
                 json!({"type": "prom"}),

@@ -384,7 +384,7 @@ mod tests {
         let source = Source {
             store: crate::metrics::store::Store::Prometheus,
             provider: None,
-            server: "http://prometheus",
+            server: crate::metrics::store::Server::at("http://prometheus"),
             query,
             variables: &BTreeMap::new(),
             interval: Duration::from_secs(60),

@@ -20,6 +20,7 @@ mod seeds;
 mod server;
 mod size;
 mod source;
+mod stores;
 mod story;
 mod tales;
 mod webhook;

@@ -294,12 +294,14 @@ impl Visit<'_> {
         let Some(source) = source else {
             return Measured::Refused("it has no source".to_owned());
         };
-        if source.store != Store::Prometheus
-            || source.provider.is_some_and(|it| it.secret_ref.is_some())
-        {
-            let why = "it is asked with credentials, which Serin alone reads";
+        let open = source
+            .provider
+            .is_none_or(|it| it.secret_ref.is_none() && !it.insecure_skip_verify);
+        let (Store::Prometheus, true, Some(server)) = (source.store, open, source.server.address())
+        else {
+            let why = "it is asked in a way that is Serin's alone, such as with credentials";
             return Measured::Unasked(why.to_owned());
-        }
+        };
         let start = now
             .timestamp()
             .saturating_sub(source.interval)
@@ -310,8 +312,8 @@ impl Visit<'_> {
             at: now,
         };
         let request = query::value(&source, &subject, window)
-            .and_then(|text| prometheus::request(source.server, &text, now));
-        asker.value(source.server, request).await
+            .and_then(|text| prometheus::request(server, &text, now));
+        asker.value(server, request).await
     }
 }
 

@@ -175,7 +175,7 @@ spec:
         expect![[r#"
             it.yaml:12:17: spec.analysis.metrics[1].templateRef: MetricTemplate "c": spec.query: {{ variables.a }}: there is no such variable
             it.yaml:13:17: spec.analysis.metrics[2].templateRef: there is no MetricTemplate "d" in "default"; no file has it (a warning)
-            it.yaml:15:1: spec.provider.secretRef is missing: influxdb answers nobody without credentials
+            it.yaml:19:3: spec.provider.secretRef: is missing; influxdb answers nobody without credentials
             it.yaml:27:3: spec.query: {{ tarket }}: there is no such variable
             4 objects checked, 3 wrong, 1 warning
         "#]],

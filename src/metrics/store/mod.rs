@@ -1,14 +1,23 @@
 //! Values from stores of metrics other than Prometheus, and from Prometheus with credentials (PROVIDERS 3.2): what each is asked, and
 //! what its answer says. A value, no data, or an error: never a guess.
 
+mod check;
+mod cloudwatch;
 mod datadog;
 mod dynatrace;
+mod external;
+pub mod grant;
 mod graphite;
 mod influxdb;
 mod newrelic;
+mod sigv4;
+mod splunk;
+mod stackdriver;
 #[cfg(test)]
 mod tests;
 mod web;
+
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,21 +30,37 @@ use crate::crd::metric_template::MetricServer;
 use crate::crd::moment::Moment;
 use crate::metrics::{MetricError, address_problem, prometheus};
 
+pub use crate::metrics::store::check::{least_window, problem};
+
+/// Where Splunk runs programs, if an address is that of the rest of its API.
+#[must_use]
+pub fn splunk_stream(address: &str) -> Option<String> {
+    splunk::stream(address)
+}
+
 /// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
     /// Prometheus, and whoever speaks as it does.
     Prometheus,
+    /// Amazon CloudWatch.
+    CloudWatch,
     /// Datadog.
     Datadog,
     /// Dynatrace.
     Dynatrace,
+    /// The API of external metrics of Kubernetes.
+    ExternalMetrics,
     /// Graphite.
     Graphite,
     /// InfluxDB 2.
     InfluxDb,
     /// New Relic.
     NewRelic,
+    /// Splunk Observability Cloud.
+    Splunk,
+    /// Google Cloud Monitoring, which was called Stackdriver.
+    Stackdriver,
     /// Any server that answers with JSON.
     Web,
 }
@@ -46,23 +71,77 @@ impl Store {
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "prometheus" => Self::Prometheus,
+            "cloudwatch" => Self::CloudWatch,
             "datadog" => Self::Datadog,
             "dynatrace" => Self::Dynatrace,
+            "externalmetrics" => Self::ExternalMetrics,
             "graphite" => Self::Graphite,
             "influxdb" => Self::InfluxDb,
             "newrelic" => Self::NewRelic,
+            "splunk" => Self::Splunk,
+            "stackdriver" => Self::Stackdriver,
             "web" => Self::Web,
             _ => return None,
         })
     }
 
+    /// Its type, as templates write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prometheus => "prometheus",
+            Self::CloudWatch => "cloudwatch",
+            Self::Datadog => "datadog",
+            Self::Dynatrace => "dynatrace",
+            Self::ExternalMetrics => "externalmetrics",
+            Self::Graphite => "graphite",
+            Self::InfluxDb => "influxdb",
+            Self::NewRelic => "newrelic",
+            Self::Splunk => "splunk",
+            Self::Stackdriver => "stackdriver",
+            Self::Web => "web",
+        }
+    }
+
     /// Where it is if the template does not say so; `None`: nobody knows. That of Prometheus is the Canary's metrics server.
     #[must_use]
-    pub fn usual(self) -> Option<&'static str> {
+    pub fn usual(self, provider: &MetricServer) -> Option<Server<'static>> {
         match self {
-            Self::Datadog => Some(datadog::USUAL),
-            Self::NewRelic => Some(newrelic::USUAL),
+            Self::CloudWatch => {
+                let address = cloudwatch::usual(provider.region.as_deref()?)?;
+                Some(Server::At(address.into()))
+            }
+            Self::Datadog => Some(Server::at(datadog::USUAL)),
+            Self::ExternalMetrics => Some(Server::Cluster),
+            Self::NewRelic => Some(Server::at(newrelic::USUAL)),
+            Self::Stackdriver => Some(Server::at(stackdriver::USUAL)),
             _ => None,
+        }
+    }
+}
+
+/// Who is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server<'a> {
+    /// A server at this address.
+    At(Cow<'a, str>),
+    /// The API server, with Serin's own account: a request to it is a path.
+    Cluster,
+}
+
+impl<'a> Server<'a> {
+    /// A server at an address.
+    #[must_use]
+    pub fn at(address: &'a str) -> Self {
+        Self::At(address.into())
+    }
+
+    /// Its address; none for the API server.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Self::At(address) => Some(address),
+            Self::Cluster => None,
         }
     }
 }
@@ -72,16 +151,22 @@ impl Store {
 pub struct Question<'a> {
     /// The server as a template describes it; `None`: there is no template.
     pub provider: Option<&'a MetricServer>,
-    /// Its address.
-    pub address: &'a str,
+    /// Who is asked.
+    pub server: &'a Server<'a>,
+    /// Namespace of the Canary.
+    pub home: &'a str,
     /// The query, with its values.
     pub query: &'a str,
     /// Begin of the window.
     pub from: Moment,
     /// End of the window.
     pub to: Moment,
+    /// When it is asked.
+    pub now: Moment,
     /// The keys of the template's Secret, if it names one.
     pub secret: Option<Keys<'a>>,
+    /// The token that was lent for them, where [`grant::grant`] says that one is wanted.
+    pub access: Option<&'a str>,
 }
 
 impl Question<'_> {
@@ -95,9 +180,10 @@ impl Question<'_> {
         })
     }
 
-    /// The address with this path behind it.
+    /// The address with this path behind it; of the API server the path alone.
     fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.address.trim_end_matches('/'))
+        let address = self.server.address().unwrap_or_default();
+        format!("{}{path}", address.trim_end_matches('/'))
     }
 
     fn seconds(&self) -> (i64, i64) {
@@ -112,33 +198,52 @@ impl Question<'_> {
 ///
 /// If the address cannot be used, the Secret lacks a key, or is for another address.
 pub fn request(store: Store, question: &Question<'_>) -> Result<Request<Bytes>, MetricError> {
-    if let Some(why) = address_problem(question.address) {
-        let message = format!("the address of the metrics server {why}");
-        return Err(MetricError::Rejected(message));
-    }
-    if let Some(secret) = question.secret {
-        let bound = bound::may_go(question.address, secret);
-        bound.map_err(|why| MetricError::Rejected(why.to_owned()))?;
+    let headers = question.provider.map(|it| &it.headers);
+    let headers = headers.into_iter().flatten();
+    match question.server {
+        Server::At(address) => check_address(address, question.secret)?,
+        Server::Cluster if question.secret.is_some() || headers.clone().next().is_some() => {
+            let why = "headers and credentials are for a server at an address";
+            return Err(MetricError::Rejected(why.to_owned()));
+        }
+        Server::Cluster => {}
     }
     let mut request = match store {
-        Store::Prometheus => prometheus::request(question.address, question.query, question.to)?,
+        Store::Prometheus => prometheus::request(&question.at(""), question.query, question.to)?,
+        Store::CloudWatch => cloudwatch::request(question)?,
         Store::Datadog => datadog::request(question)?,
         Store::Dynatrace => dynatrace::request(question)?,
+        Store::ExternalMetrics => external::request(question)?,
         Store::Graphite => graphite::request(question)?,
         Store::InfluxDb => influxdb::request(question)?,
         Store::NewRelic => newrelic::request(question)?,
+        Store::Splunk => splunk::request(question)?,
+        Store::Stackdriver => stackdriver::request(question)?,
         Store::Web => web::request(question)?,
     };
-    if matches!(store, Store::Prometheus | Store::Graphite | Store::Web) {
+    let prove_usually = matches!(
+        store,
+        Store::Prometheus | Store::ExternalMetrics | Store::Graphite | Store::Web
+    );
+    if prove_usually {
         prove(&mut request, question)?;
     }
-    let headers = question.provider.iter().flat_map(|it| &it.headers);
     for (name, values) in headers {
         for value in values {
             put(&mut request, name, value, false)?;
         }
     }
     Ok(request)
+}
+
+/// Whether a server can be asked at an address, with this Secret.
+fn check_address(address: &str, secret: Option<Keys<'_>>) -> Result<(), MetricError> {
+    if let Some(why) = address_problem(address) {
+        let message = format!("the address of the metrics server {why}");
+        return Err(MetricError::Rejected(message));
+    }
+    let bound = secret.map_or(Ok(()), |secret| bound::may_go(address, secret));
+    bound.map_err(|why| MetricError::Rejected(why.to_owned()))
 }
 
 /// The value that an answer holds; `None`: no data.
@@ -148,42 +253,47 @@ pub fn request(store: Store, question: &Question<'_>) -> Result<Request<Bytes>, 
 /// If the answer is none, or holds several values: which one was meant is not Serin's to choose.
 pub fn value(
     store: Store,
-    provider: Option<&MetricServer>,
+    question: &Question<'_>,
     answer: &Response<Bytes>,
-    to: Moment,
 ) -> Result<Option<f64>, MetricError> {
-    if store == Store::Prometheus {
+    if matches!(store, Store::Prometheus | Store::Stackdriver) {
         return prometheus::value(answer);
     }
-    let status = answer.status();
-    if !status.is_success() {
-        return Err(refusal(status));
+    if !answer.status().is_success() {
+        return Err(refusal(store, question, answer));
     }
     let value = match store {
-        Store::Prometheus | Store::Datadog => datadog::value(answer, to)?,
+        Store::CloudWatch => cloudwatch::value(question, answer)?,
+        Store::Prometheus | Store::Stackdriver | Store::Datadog => {
+            datadog::value(answer, question.to)?
+        }
         Store::Dynatrace => dynatrace::value(answer)?,
+        Store::ExternalMetrics => external::value(question, answer)?,
         Store::Graphite => graphite::value(answer)?,
         Store::InfluxDb => influxdb::value(answer)?,
         Store::NewRelic => newrelic::value(answer)?,
+        Store::Splunk => splunk::value(question, answer)?,
         Store::Web => {
-            let path = provider.and_then(|provider| provider.json_path.as_deref());
+            let path = question.provider.and_then(|it| it.json_path.as_deref());
             web::value(answer, path.unwrap_or("$"))?
         }
     };
     Ok(value.filter(|value| value.is_finite()))
 }
 
-/// What is wrong with a `jsonPath`, if anything is.
-#[must_use]
-pub fn path_problem(path: &str) -> Option<String> {
-    web::check(path).err()
-}
-
 /// Asking again cannot help if the question or the credentials are wrong. 408 and 429 are about time.
-fn refusal(status: StatusCode) -> MetricError {
+fn refusal(store: Store, question: &Question<'_>, answer: &Response<Bytes>) -> MetricError {
+    let status = answer.status();
     let later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+    let busy = store == Store::CloudWatch && cloudwatch::is_busy(answer);
+    if *question.server == Server::Cluster && status == StatusCode::FORBIDDEN {
+        return MetricError::Rejected(format!(
+            "Serin may not read external metrics in {:?}: bind ClusterRole serin-external-metrics to its account there",
+            question.home
+        ));
+    }
     let message = format!("the metrics server says {status}");
-    if status.is_client_error() && !later.contains(&status) {
+    if status.is_client_error() && !later.contains(&status) && !busy {
         MetricError::Rejected(message)
     } else {
         MetricError::Unreachable(message)

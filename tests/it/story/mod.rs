@@ -3,6 +3,7 @@
 pub(crate) mod chaos;
 pub(crate) mod crash;
 pub(crate) mod door;
+pub(crate) mod google;
 pub(crate) mod hooks;
 pub(crate) mod log;
 pub(crate) mod metrics;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 
 use crate::story::crash::Crash;
 use crate::story::door::Door;
+use crate::story::google::Google;
 use crate::story::hooks::Hooks;
 use crate::story::metrics::Moods;
 use crate::story::scene::Scene;
@@ -42,6 +44,8 @@ pub(crate) struct Story {
     pub(crate) metrics: Moods,
     /// Who is called by hooks.
     pub(crate) hooks: Hooks,
+    /// A store that lends tokens.
+    pub(crate) google: Google,
     /// The time.
     time: Clock,
     /// What controllers that start from now on take for it.
@@ -75,13 +79,16 @@ impl Story {
         let life = tokio::spawn(world::live(world.api.clone(), world.actors()));
         let metrics = Moods::new();
         let hooks = Hooks::default();
+        let google = Google::default();
         let outside = hooks.on(prometheus::router(world.prometheus.clone()));
+        let outside = google.on(outside);
         let http = Http::service(metrics.on(outside, clock));
         Self {
             world,
             setting,
             metrics,
             hooks,
+            google,
             time: clock,
             clock,
             http,

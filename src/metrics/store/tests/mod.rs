@@ -1,5 +1,12 @@
 //! What each store is asked, and what every kind of answer means.
 
+mod cloudwatch;
+mod external;
+mod splunk;
+mod stackdriver;
+
+use std::borrow::Cow;
+
 use expect_test::{Expect, expect};
 use serde_json::json;
 
@@ -17,7 +24,8 @@ fn key(name: &str) -> Option<String> {
         "datadog_api_key"
         | "datadog_application_key"
         | "newrelic_query_key"
-        | "dynatrace_token" => "s3cret",
+        | "dynatrace_token"
+        | "sf_token_key" => "s3cret",
         "newrelic_account_id" => "42",
         _ => return None,
     };
@@ -29,11 +37,14 @@ fn asked(type_: &str, query: &str) -> String {
     let provider = provider(json!({"type": type_, "headers": {"x-tenant": ["shop"]}}));
     let question = Question {
         provider: Some(&provider),
-        address: "http://store.test/",
+        server: &Server::at("http://store.test/"),
+        home: "shop",
         query,
         from: Moment::new("2026-11-22T10:00:00Z".parse().unwrap()),
         to: Moment::new("2026-11-22T10:01:00.5Z".parse().unwrap()),
+        now: Moment::new("2026-11-22T10:01:02Z".parse().unwrap()),
         secret: Some(&key),
+        access: Some("s3cret"),
     };
     let request = request(Store::named(type_).unwrap(), &question).unwrap();
     assert!(!format!("{request:?}").contains("s3cret"), "{request:?}");
@@ -165,6 +176,7 @@ fn what_a_secret_lacks_is_named_and_it_goes_nowhere_else() {
             bare,
             "there is no key dynatrace_token in the Secret",
         ),
+        ("splunk", bare, "there is no key sf_token_key in the Secret"),
         ("web", bare, "has neither token, nor username and password"),
         ("web", foreign, "its Secret is for another address"),
         ("prometheus", none, "its Secret has no key address"),
@@ -174,11 +186,14 @@ fn what_a_secret_lacks_is_named_and_it_goes_nowhere_else() {
         let now = Moment::new("2026-11-22T10:00:00Z".parse().unwrap());
         let question = Question {
             provider: Some(&provider),
-            address: "http://store.test",
+            server: &STORE,
+            home: "shop",
             query: "x",
             from: now,
             to: now,
+            now,
             secret: Some(&key),
+            access: None,
         };
         let error = request(Store::named(type_).unwrap(), &question).unwrap_err();
         assert!(matches!(error, MetricError::Rejected(_)), "{error:?}");
@@ -186,19 +201,41 @@ fn what_a_secret_lacks_is_named_and_it_goes_nowhere_else() {
     }
 }
 
+/// Where a store is.
+static STORE: Server<'static> = Server::At(Cow::Borrowed("http://store.test"));
+
+/// A question for the minute from 10:00 to 10:01.
+fn minute<'a>(provider: &'a MetricServer, query: &'a str) -> Question<'a> {
+    Question {
+        provider: Some(provider),
+        server: &STORE,
+        home: "shop",
+        query,
+        from: Moment::new("2026-11-22T10:00:00Z".parse().unwrap()),
+        to: Moment::new("2026-11-22T10:01:00Z".parse().unwrap()),
+        now: Moment::new("2026-11-22T10:01:02Z".parse().unwrap()),
+        secret: None,
+        access: None,
+    }
+}
+
 /// What an answer with this status and body comes to: the value, `no data`, `again` or `never`, with the reason.
 fn read(type_: &str, status: u16, body: &str) -> String {
     let provider = provider(json!({"type": type_, "jsonPath": "{$.data[0].score}"}));
+    told(
+        Store::named(type_).unwrap(),
+        &minute(&provider, "x"),
+        status,
+        body,
+    )
+}
+
+/// The same for any question.
+fn told(store: Store, question: &Question<'_>, status: u16, body: &str) -> String {
     let answer = Response::builder()
         .status(status)
         .body(Bytes::from(body.to_owned()));
-    let to = Moment::new("2026-11-22T10:01:00Z".parse().unwrap());
-    match value(
-        Store::named(type_).unwrap(),
-        Some(&provider),
-        &answer.unwrap(),
-        to,
-    ) {
+    match value(store, question, &answer.unwrap()) {
         Ok(Some(value)) => value.to_string(),
         Ok(None) => "no data".to_owned(),
         Err(MetricError::Rejected(why)) => format!("never: {why}"),
@@ -352,11 +389,14 @@ fn every_store_tells_a_value_from_no_data_and_from_an_error() {
 #[test]
 fn an_answer_that_is_none_never_passes() {
     for type_ in [
+        "cloudwatch",
         "datadog",
         "dynatrace",
+        "externalmetrics",
         "graphite",
         "influxdb",
         "newrelic",
+        "splunk",
         "web",
     ] {
         let rows = [
@@ -393,13 +433,13 @@ fn a_path_is_followed_or_refused() {
         ("$.a[", "never"),
     ];
     for (path, expected) in rows {
-        let provider = provider(json!({"type": "web", "jsonPath": path}));
+        let provider =
+            provider(json!({"type": "web", "address": "http://store.test", "jsonPath": path}));
         let reply = Response::new(Bytes::from(answer));
-        let to = Moment::new("2026-11-22T10:01:00Z".parse().unwrap());
-        let found = match value(Store::Web, Some(&provider), &reply, to) {
+        let found = match value(Store::Web, &minute(&provider, "x"), &reply) {
             Ok(value) => value.map_or("no data".to_owned(), |value| value.to_string()),
             Err(error) => {
-                assert!(path_problem(path).is_some(), "{error}");
+                assert!(problem(&provider, "x").is_some(), "{error}");
                 "never".to_owned()
             }
         };
