@@ -2,6 +2,7 @@
 
 mod analysis;
 mod hooks;
+mod template;
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +10,6 @@ use crate::cli::migrate::account::Account;
 use crate::cli::migrate::fields::{Fields, metadata};
 use crate::cli::simulate::files::Manifest;
 use crate::crd::names::{BY_INGRESS, BY_ROUTE, PROVIDERS};
-use crate::metrics::store::Store;
 
 /// Fields of the route that Serin's own route cannot have. They stay, so that the Canary is refused: a route without them
 /// would take other requests, or treat them in another way.
@@ -77,20 +77,7 @@ pub fn metric_template(manifest: &Manifest, account: &mut Account) -> Value {
             account,
         );
         provider.close(account);
-        let kind = kept.get("type").and_then(Value::as_str).unwrap_or_default();
-        if Store::named(kind).is_none() {
-            let text = format!(
-                "{kind:?} is not asked yet: take the checks that use this template out, or measure the same elsewhere"
-            );
-            account.ask("spec.provider.type", &text);
-        }
-        if kept.contains_key("secretRef") {
-            account.ask(
-                "spec.provider.secretRef",
-                "label the Secret serin.dev/credentials=true, put the server's URL into its key address, and let Serin read it: a \
-                 RoleBinding to ClusterRole serin-secrets (docs/reference.md)",
-            );
-        }
+        template::adapt(&mut kept, &mut out, account);
         out.insert("provider".to_owned(), Value::Object(kept));
     }
     spec.close(account);
