@@ -25,6 +25,21 @@ pub(crate) struct Controller {
     pub(crate) started_in: Duration,
 }
 
+/// Resident memory, in MiB.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory {
+    pub(crate) all: f64,
+    /// The program's own file, which the system may drop and read again.
+    file: f64,
+}
+
+impl std::fmt::Display for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { all, file } = self;
+        write!(f, "{all:.0} MiB, {file:.0} of it the program's file")
+    }
+}
+
 /// Ticks of the kernel's clock in a second, as `/proc` counts.
 const TICKS: u64 = 100;
 
@@ -98,8 +113,8 @@ impl Controller {
         Ok(Duration::from_millis(ticks * 1000 / TICKS))
     }
 
-    /// Resident memory: all of it, and what of it is the program's own file, which the system may drop.
-    pub(crate) fn memory(&self) -> Result<String> {
+    /// Resident memory.
+    pub(crate) fn memory(&self) -> Result<Memory> {
         let status = self.proc("status")?;
         let mib = |name: &str| -> Result<f64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -109,8 +124,10 @@ impl Controller {
                 .with_context(|| format!("read {name}"))?;
             Ok(kib / 1024.0)
         };
-        let (all, file) = (mib("VmRSS:")?, mib("RssFile:")?);
-        Ok(format!("{all:.0} MiB, {file:.0} of it the program's file"))
+        Ok(Memory {
+            all: mib("VmRSS:")?,
+            file: mib("RssFile:")?,
+        })
     }
 
     fn proc(&self, file: &str) -> Result<String> {

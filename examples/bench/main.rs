@@ -83,7 +83,8 @@ async fn run(args: &Args) -> Result<Report> {
         format!("{:.2} s", controller.started_in.as_secs_f64()),
     );
     tokio::time::sleep(Duration::from_secs(10)).await;
-    report.row("started anew, idle: resident memory", controller.memory()?);
+    let memory = controller.memory()?.to_string();
+    report.row("started anew, idle: resident memory", memory);
     Ok(report)
 }
 
@@ -98,7 +99,7 @@ async fn idle(
     tokio::time::sleep(Duration::from_secs(args.idle)).await;
     let Kept { writes, questions } = cluster.kept().since(&kept);
     let load = (controller.cpu()? - cpu).as_secs_f64() / (args.idle as f64) * 1000.0;
-    report.row("idle: resident memory", controller.memory()?);
+    report.row("idle: resident memory", controller.memory()?.to_string());
     report.row("idle: processor", format!("{load:.1} millicores"));
     report.row(
         "idle: writes, metric requests",

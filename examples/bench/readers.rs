@@ -85,11 +85,11 @@ pub(crate) async fn measure(
     controller: &Controller,
     report: &mut Report,
 ) -> Result<()> {
-    let before = controller.memory()?;
+    let before = controller.memory()?.all;
     let _deaf = deaf(controller.port).await?;
     let started = (0..READERS).map(|_| Reader::start(controller.port));
     let mut readers = try_join_all(started).await?;
-    let each = (controller.memory()? - before) * 1024.0 / (READERS + 1) as f64;
+    let each = (controller.memory()?.all - before) * 1024.0 / (READERS + 1) as f64;
     let mut times = Vec::new();
     for change in 0..CHANGES {
         let began = Instant::now();
