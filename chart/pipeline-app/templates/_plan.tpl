@@ -78,10 +78,12 @@ The plan of a release as Serin will run it, worked out once for the Canary, NOTE
 {{- $seconds := 0.0 -}}
 {{- $person := false -}}
 {{- $words := list -}}
+{{- $weight := 0 -}}
 {{- $users := ternary "of matching requests" "without users" (not (empty .analysis.match)) -}}
 {{- range .steps -}}
   {{- if hasKey . "setWeight" -}}
-    {{- $words = append $words (printf "%d %%" (int .setWeight)) -}}
+    {{- $weight = int .setWeight -}}
+    {{- $words = append $words (printf "%d %%" $weight) -}}
   {{- else if hasKey . "setMirror" -}}
     {{- $words = append $words (printf "copies of %d %%" (int .setMirror)) -}}
   {{- else if hasKey . "checks" -}}
@@ -101,6 +103,11 @@ The plan of a release as Serin will run it, worked out once for the Canary, NOTE
 {{- with .analysis.bake -}}
   {{- $seconds = addf $seconds (include "pipeline-app.seconds" . | float64) -}}
   {{- $words = append $words (printf "bake %s" .) -}}
+{{- end -}}
+{{- with .analysis.stepWeightPromotion -}}
+  {{- $back := sub (div (add $weight (int .) -1) (int .)) 1 | max 0 -}}
+  {{- $seconds = addf $seconds (mulf $interval (float64 $back)) -}}
+  {{- $words = append $words (printf "back by %d %%" (int .)) -}}
 {{- end -}}
 {{- if and .switched (not (has "100 %" $words)) -}}{{- $words = append $words "all traffic at once" -}}{{- end -}}
 {{- if .skip -}}

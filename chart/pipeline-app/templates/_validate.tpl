@@ -154,7 +154,7 @@ be false or empty without a word, and a Service that is not enabled would be del
 {{- if and $.analysis.mirror (not (has $.provider (list "contour" "istio"))) -}}
   {{- fail (printf "canary.analysis.mirror: provider %q cannot copy requests: choose contour or istio, or take it out" $.provider) -}}
 {{- end -}}
-{{- if and $.analysis.sessionAffinity (not (has $.provider (list "gatewayapi:v1" "gatewayapi:v1beta1" "istio"))) -}}
+{{- if and $.analysis.sessionAffinity (not (has $.provider (list "" "gatewayapi:v1" "gatewayapi:v1beta1" "istio"))) -}}
   {{- fail (printf "canary.analysis.sessionAffinity: provider %q cannot keep users by a cookie: choose gatewayapi:v1 or istio, or take it out" $.provider) -}}
 {{- end -}}
 {{- if and $.analysis.mirrorWeight (not $.analysis.mirror) -}}
