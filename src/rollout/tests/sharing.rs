@@ -125,7 +125,10 @@ fn a_canary_that_is_lost_on_the_way_back_gives_everything_back() {
     let mut model = back_by(20);
     at_weight(&mut model, 30);
     model.lose_pods(0, 3);
-    model.run_until(|model| model.status().traffic.wanted == 0);
+    let lost = model.now;
+    model.run_until(|model| model.status().traffic.wanted != 30);
+    assert_eq!(model.status().traffic.wanted, 0);
+    assert!(model.now.duration_since(lost).as_secs() < 1);
     assert!(model.status().traffic.corrections.is_empty());
     model.run();
     assert_eq!(model.phase(), Phase::Succeeded);
