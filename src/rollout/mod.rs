@@ -38,7 +38,7 @@ use crate::rollout::decision::{Decision, Step};
 use crate::rollout::observed::Observed;
 use crate::rollout::tick::Tick;
 
-pub use crate::rollout::steps::{freeze, shortest_duration};
+pub use crate::rollout::steps::freeze;
 
 /// Decides what comes next: either questions, or a new status with the actions that follow from it.
 ///

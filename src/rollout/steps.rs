@@ -162,17 +162,3 @@ fn seconds(duration: Duration) -> u32 {
     )
     .unwrap_or(u32::MAX)
 }
-
-/// The least time that a plan takes: its checks, its timed pauses, and the settling of each weight. Approvals count nothing.
-#[must_use]
-pub fn shortest_duration(
-    plan: &[PlannedStep],
-    interval: Duration,
-    settle_seconds: u32,
-) -> Duration {
-    let of = |step: &PlannedStep| {
-        let pause = step.pause.and_then(|pause| pause.seconds).unwrap_or(0);
-        interval * step.checks + Duration::from_secs(u64::from(pause) + u64::from(settle_seconds))
-    };
-    plan.iter().map(of).sum()
-}
