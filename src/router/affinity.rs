@@ -6,6 +6,9 @@ use crate::crd::affinity::Cookie;
 use crate::crd::canary::Canary;
 use crate::rollout::observed::{Routes, Weight};
 
+/// Header of an answer.
+pub(super) const SET_COOKIE: &str = "Set-Cookie";
+
 /// The users of one moment, by the share of the canary that reaches them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cohorts<'a> {
@@ -76,15 +79,21 @@ impl Cohorts<'_> {
         draws
     }
 
-    /// The header `Cookie` of those who stay on the canary, as a regular expression of the whole header.
-    pub(super) fn stay_on_canary(self) -> String {
+    /// Those who stay where they are: whether that is the canary, and their header `Cookie` as a regular expression of the whole of it.
+    pub(super) fn kept(self) -> [(bool, String); 2] {
+        [
+            (true, self.stay_on_canary()),
+            (false, self.stay_on_stable()),
+        ]
+    }
+
+    fn stay_on_canary(self) -> String {
         let mut shares: Vec<u8> = self.planned().filter(|it| *it < self.share).collect();
         shares.push(self.share);
         self.pattern(&shares)
     }
 
-    /// The header `Cookie` of those who stay on stable for now.
-    pub(super) fn stay_on_stable(self) -> String {
+    fn stay_on_stable(self) -> String {
         self.pattern(&self.later())
     }
 

@@ -80,7 +80,7 @@ impl Maker for HttpProxies {
         Beyond {
             matches: true,
             mirror: true,
-            affinity: false,
+            ..Beyond::NOTHING
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::crd::canary::{Canary, CanaryService};
 use crate::objects::Kind;
 use crate::rollout::observed::{Problem, Routes, Weight};
-use crate::router::affinity::{self, Draw};
+use crate::router::affinity::{self, Draw, SET_COOKIE};
 use crate::router::beyond::{self, Beyond};
 use crate::router::form::{Form, ISTIO, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
@@ -22,9 +22,6 @@ pub(super) const ROUTER: Weighted = Weighted {
     forms: &ISTIO,
     own: Own::Made(&VirtualServices),
 };
-
-/// Header of an answer.
-const SET_COOKIE: &str = "Set-Cookie";
 
 /// The gateway that stands for all sidecars.
 const MESH: &str = "mesh";
@@ -98,10 +95,7 @@ impl Maker for VirtualServices {
             rules.push(alone(&arms, true, &beyond::istio(matches), &rule));
         }
         if let Some(cohorts) = cohorts {
-            let kept = [
-                (true, cohorts.stay_on_canary()),
-                (false, cohorts.stay_on_stable()),
-            ];
+            let kept = cohorts.kept();
             let has = |cookie: String| json!([{"headers": {"cookie": {"regex": cookie}}}]);
             rules.extend(kept.map(|(canary, cookie)| alone(&arms, canary, &has(cookie), &rule)));
         }

@@ -34,8 +34,7 @@ impl Splitter for Nginx {
     fn beyond(&self) -> Beyond {
         Beyond {
             matches: true,
-            mirror: false,
-            affinity: false,
+            ..Beyond::NOTHING
         }
     }
 

@@ -4,10 +4,6 @@ use crate::crd::metric_template::MetricServer;
 use crate::metrics::address_problem;
 use crate::metrics::store::{Store, cloudwatch, external, splunk, stackdriver, web};
 
-/// Types that are asked.
-const ASKED: &str = "prometheus, cloudwatch, datadog, dynatrace, externalmetrics, graphite, influxdb, newrelic, splunk, \
-    stackdriver and web are there";
-
 /// What is wrong with a template, with the field below `spec` in front; `None`: it can be asked.
 #[must_use]
 pub fn problem(provider: &MetricServer, query: &str) -> Option<String> {
@@ -68,7 +64,11 @@ fn unknown(type_: &str) -> String {
         return "keptn is not asked, for nobody maintains it any more; take web, or prometheus for what Keptn measured"
             .to_owned();
     }
-    format!("{type_:?} is unknown; {ASKED}")
+    let [asked @ .., last] = Store::ALL.map(Store::name);
+    format!(
+        "{type_:?} is unknown; {} and {last} are there",
+        asked.join(", ")
+    )
 }
 
 fn region(store: Store, provider: &MetricServer) -> Option<String> {

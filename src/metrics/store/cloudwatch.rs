@@ -73,13 +73,7 @@ fn queries(query: &str) -> Result<Vec<Value>, MetricError> {
 
 /// The longest period that a query names, in seconds.
 pub(super) fn longest_period(query: &str) -> Option<u64> {
-    let queries = queries(query).ok()?;
-    let whole = |it: &Value| {
-        it["MetricStat"]["Period"]
-            .as_u64()
-            .or_else(|| it["Period"].as_u64())
-    };
-    queries.iter().filter_map(whole).max()
+    longest(&queries(query).ok()?).map(|seconds| seconds as u64)
 }
 
 /// Seconds of one point of the result with this id. That of an expression follows from what it is made of, which is not looked
@@ -87,9 +81,14 @@ pub(super) fn longest_period(query: &str) -> Option<u64> {
 fn period(query: &str, id: &str) -> Result<f64, MetricError> {
     let queries = queries(query)?;
     let own = queries.iter().find(|it| it["Id"] == id).and_then(seconds);
-    let longest = queries.iter().filter_map(seconds).reduce(f64::max);
-    let found = own.or(longest).filter(|seconds| *seconds >= 1.0);
+    let found = own
+        .or_else(|| longest(&queries))
+        .filter(|seconds| *seconds >= 1.0);
     found.ok_or_else(|| MetricError::Rejected("the query says no Period".to_owned()))
+}
+
+fn longest(queries: &[Value]) -> Option<f64> {
+    queries.iter().filter_map(seconds).reduce(f64::max)
 }
 
 fn seconds(query: &Value) -> Option<f64> {

@@ -66,23 +66,25 @@ pub enum Store {
 }
 
 impl Store {
+    /// Every store.
+    const ALL: [Self; 11] = [
+        Self::Prometheus,
+        Self::CloudWatch,
+        Self::Datadog,
+        Self::Dynatrace,
+        Self::ExternalMetrics,
+        Self::Graphite,
+        Self::InfluxDb,
+        Self::NewRelic,
+        Self::Splunk,
+        Self::Stackdriver,
+        Self::Web,
+    ];
+
     /// The store of a type; `None`: it is not asked yet, or unknown.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "prometheus" => Self::Prometheus,
-            "cloudwatch" => Self::CloudWatch,
-            "datadog" => Self::Datadog,
-            "dynatrace" => Self::Dynatrace,
-            "externalmetrics" => Self::ExternalMetrics,
-            "graphite" => Self::Graphite,
-            "influxdb" => Self::InfluxDb,
-            "newrelic" => Self::NewRelic,
-            "splunk" => Self::Splunk,
-            "stackdriver" => Self::Stackdriver,
-            "web" => Self::Web,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|store| store.name() == name)
     }
 
     /// Its type, as templates write it.
@@ -256,17 +258,11 @@ pub fn value(
     question: &Question<'_>,
     answer: &Response<Bytes>,
 ) -> Result<Option<f64>, MetricError> {
-    if matches!(store, Store::Prometheus | Store::Stackdriver) {
-        return prometheus::value(answer);
-    }
-    if !answer.status().is_success() {
-        return Err(refusal(store, question, answer));
-    }
     let value = match store {
+        Store::Prometheus | Store::Stackdriver => return prometheus::value(answer),
+        _ if !answer.status().is_success() => return Err(refusal(store, question, answer)),
         Store::CloudWatch => cloudwatch::value(question, answer)?,
-        Store::Prometheus | Store::Stackdriver | Store::Datadog => {
-            datadog::value(answer, question.to)?
-        }
+        Store::Datadog => datadog::value(answer, question.to)?,
         Store::Dynatrace => dynatrace::value(answer)?,
         Store::ExternalMetrics => external::value(question, answer)?,
         Store::Graphite => graphite::value(answer)?,

@@ -7,16 +7,13 @@ use crate::crd::canary::{Canary, CanaryService};
 use crate::crd::matching::RequestMatch;
 use crate::objects::{Kind, ObjectKey, Seen};
 use crate::rollout::observed::{Acceptance, Problem, Routes, Weight};
-use crate::router::affinity::{self, Cohorts, Draw};
+use crate::router::affinity::{self, Cohorts, Draw, SET_COOKIE};
 use crate::router::beyond::{self, Beyond};
 use crate::router::form::{Backend, elements};
 use crate::router::gateway_api::acceptance::{self, Parent};
 use crate::router::gateway_api::{backend, backends};
 use crate::router::owned::{Maker, set_within};
 use crate::router::{refusal, unused};
-
-/// Header of an answer.
-const SET_COOKIE: &str = "Set-Cookie";
 
 /// Makes HTTPRoutes.
 #[derive(Clone, Copy, Debug)]
@@ -109,8 +106,8 @@ impl Maker for HttpRoutes {
     fn beyond(&self) -> Beyond {
         Beyond {
             matches: true,
-            mirror: false,
             affinity: !self.of_mesh,
+            ..Beyond::NOTHING
         }
     }
 
@@ -248,10 +245,7 @@ impl Wanted<'_> {
             rules.push(self.alone(true, &beyond::gateway_api(self.matches), marked));
         }
         if let Some(cohorts) = self.cohorts {
-            let kept = [
-                (true, cohorts.stay_on_canary()),
-                (false, cohorts.stay_on_stable()),
-            ];
+            let kept = cohorts.kept();
             rules.extend(
                 kept.map(|(canary, cookie)| self.alone(canary, &has_cookie(&cookie), marked)),
             );
