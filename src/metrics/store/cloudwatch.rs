@@ -155,12 +155,9 @@ pub(super) fn value(
             "the answer of CloudWatch has not as many times as values",
         ));
     }
-    let period = period(question.query, &found.id)?;
-    let (from, to) = (question.from.as_seconds(), question.to.as_seconds());
-    let points = found.timestamps.into_iter().zip(found.values);
-    let whole = points.filter(|(at, _)| *at >= from && at + period <= to);
-    let newest = whole.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    Ok(newest.map(|(_, value)| value))
+    let length = period(question.query, &found.id)? * 1e3;
+    let times = found.timestamps.into_iter().map(|at| at * 1e3);
+    Ok(question.newest_whole(length, times.zip(found.values)))
 }
 
 /// Whether the messages tell of nothing but points that came to no number, such as a division by zero: those are left out.

@@ -188,6 +188,15 @@ impl Question<'_> {
         format!("{}{path}", address.trim_end_matches('/'))
     }
 
+    /// The value of the newest point of this length that lies in the window as a whole. Times of points are their begins, in
+    /// milliseconds, as the length is.
+    fn newest_whole(&self, length: f64, points: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+        let [from, to] = [self.from, self.to].map(|moment| moment.as_seconds() * 1e3);
+        let whole = points.filter(|(at, _)| *at >= from && at + length <= to);
+        let newest = whole.max_by(|(one, _), (other, _)| one.total_cmp(other));
+        newest.map(|(_, value)| value)
+    }
+
     fn seconds(&self) -> (i64, i64) {
         let second = |moment: Moment| moment.timestamp().as_second();
         (second(self.from), second(self.to))

@@ -93,15 +93,9 @@ pub(super) fn value(
         );
         return Err(MetricError::Rejected(message));
     }
-    let (from, to) = (
-        question.from.as_seconds() * 1e3,
-        question.to.as_seconds() * 1e3,
-    );
     let points = told.points.into_iter();
-    let whole = points.filter(|(at, _)| *at >= from && at + told.resolution <= to);
-    let values = whole.filter_map(|(at, value)| Some((at, value?)));
-    let newest = values.max_by(|(one, _), (other, _)| one.total_cmp(other));
-    Ok(newest.map(|(_, value)| value))
+    let points = points.filter_map(|(at, value)| Some((at, value?)));
+    Ok(question.newest_whole(told.resolution, points))
 }
 
 /// The events of a stream, by name: the lines of data of one belong together, an empty line ends it.
