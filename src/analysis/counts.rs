@@ -14,7 +14,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.all += other.all;
         self.bad += other.bad;
     }
@@ -98,7 +98,7 @@ impl<'a> Known<'a> {
 
 /// The gain of one counter. A lower value with a later time is a restart, and counts from zero; a sample that is not later
 /// than the last is none: a second server behind the same address may be behind.
-fn difference(before: &Counter, now: &Counter) -> Counts {
+pub(super) fn difference(before: &Counter, now: &Counter) -> Counts {
     if now.at <= before.at {
         return Counts::default();
     }

@@ -1,5 +1,6 @@
 //! Judges samples. What it remembers is in the status; it performs nothing and reads no clock.
 
+pub mod comparison;
 pub mod counts;
 mod gamma;
 pub mod threshold;
