@@ -1,7 +1,7 @@
 //! The sequential comparison of canary and stable (ANALYSIS 4): pure statistics of what both arms counted.
 //!
-//! `evidence` adds rounds up for one metric, `joint` decides over all metrics of an attempt. Before an attempt `bursts`
-//! measures φ and `forecast` says how long evidence will take, both on stable alone.
+//! `rounds` makes rounds of what processes counted, `evidence` adds them up for one metric, `joint` decides over all metrics
+//! of an attempt. Before an attempt `bursts` measures φ and `forecast` says how long evidence will take, both on stable alone.
 //!
 //! The evidence against a canary is an e-process: a canary that is at most ρ₀ times as bad as stable is ever failed with a
 //! probability of α at most, however often and for whatever reason one looks.
@@ -12,7 +12,9 @@ pub mod forecast;
 mod grid;
 pub mod joint;
 mod limit;
+mod line;
 pub mod ratio;
+pub mod rounds;
 
 use crate::analysis::counts::Counts;
 
