@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 pub(crate) const CORE: [&str; 2] = ["analysis", "rollout"];
 
 /// What they and their tests use of other people's.
-const USED: [&str; 6] = [
+const USED: [&str; 7] = [
+    "base64",
     "expect-test",
     "jiff",
     "k8s-openapi",

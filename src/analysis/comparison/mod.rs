@@ -2,6 +2,7 @@
 //!
 //! `rounds` makes rounds of what processes counted, `evidence` adds them up for one metric, `joint` decides over all metrics
 //! of an attempt. Before an attempt `bursts` measures φ and `forecast` says how long evidence will take, both on stable alone.
+//! `memory` is what of it a status keeps.
 //!
 //! The evidence against a canary is an e-process: a canary that is at most ρ₀ times as bad as stable is ever failed with a
 //! probability of α at most, however often and for whatever reason one looks.
@@ -13,6 +14,7 @@ mod grid;
 pub mod joint;
 mod limit;
 mod line;
+pub mod memory;
 pub mod ratio;
 pub mod rounds;
 
