@@ -56,6 +56,10 @@ seeds stories="10000" releases="300":
 crashes:
     @CRASHES=all cargo test --locked --release --test it crash_at -- --nocapture
 
+# The comparison with stable, each figure of its statistics from 2,000 played attempts, or as many as are named
+statistics runs="all":
+    @STATISTICS={{runs}} cargo test --locked --release --test it statistics -- --nocapture --test-threads=1
+
 # Everything that decides what lands
 ci:
     @.ci/run

@@ -20,6 +20,7 @@ mod seeds;
 mod server;
 mod size;
 mod source;
+mod statistics;
 mod stores;
 mod story;
 mod tales;
