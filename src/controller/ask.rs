@@ -14,6 +14,7 @@ use crate::crd::canary::Canary;
 use crate::crd::metric_template::MetricServer;
 use crate::crd::moment::Moment;
 use crate::http_client::Certificate;
+use crate::metrics::history;
 use crate::metrics::prometheus::{self, Batch, Question};
 use crate::metrics::punctual::punctual;
 use crate::metrics::query::{self, Window};
@@ -50,7 +51,12 @@ pub(crate) async fn answer(
                 counters.push(metric.clone());
                 continue;
             }
-            Check::Metric(metric) => value(context, canary, view, metric).await,
+            Check::Metric(metric) => match metric.reading {
+                Reading::History { from, to } => {
+                    history(context, canary, view, (metric, from, to)).await
+                }
+                _ => value(context, canary, view, metric).await,
+            },
             Check::Hook(call) => context.hooks.answer(canary, call),
             Check::Alert(call) => context.alerts.answer(canary, call),
         };
@@ -280,6 +286,37 @@ async fn count(
         futures::future::join_all(batches.into_iter().map(|batch| ask(context, batch))).await;
     answers.extend(replies.into_iter().flatten());
     answers.into_iter().collect()
+}
+
+/// What stable counted between two times.
+async fn history(
+    context: &Context,
+    canary: &Canary,
+    view: &View,
+    (check, from, to): (&MetricCheck, Moment, Moment),
+) -> Answer {
+    let (home, name) = (
+        canary.home(),
+        canary.metadata.name.clone().unwrap_or_default(),
+    );
+    let subject = view.subject(canary, &home, &name);
+    let server = metrics::server(canary, context.defaults.metrics_server.as_deref());
+    let plans = &view.observed.metrics;
+    let plan = plans.iter().find(|plan| plan.name == check.name);
+    let (Some(server), Some(plan)) = (server, plan) else {
+        return Answer::Rejected(format!("there is no source for metric {}", check.name));
+    };
+    let asked = async {
+        let query = query::stable(&subject, plan)?;
+        if query.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = history::request(server, &query, (from, to))?;
+        let certificate = Certificate::Verified;
+        let reply = send(context, Store::Prometheus, certificate, request).await?;
+        history::parse(&reply, &query)
+    };
+    asked.await.map_or_else(refused, Answer::History)
 }
 
 async fn ask(context: &Context, batch: Batch<Check>) -> Vec<(Check, Answer)> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crd::affinity::SessionAffinity;
 use crate::crd::alert::AlertRoute;
-use crate::crd::canary::Open;
+use crate::crd::header_route::HeaderRoute;
 use crate::crd::hook::Hook;
 use crate::crd::matching::RequestMatch;
 
@@ -146,9 +146,9 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub set_mirror: Option<i32>,
-    /// Requests with a header go to the canary. Comes later; set, it is refused.
+    /// Requests with certain headers go to the canary from here on, whatever its weight; without `match` they no longer do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub set_header_route: Option<Open>,
+    pub set_header_route: Option<HeaderRoute>,
 }
 
 /// A stop of some time, or until a person goes on.
@@ -267,9 +267,9 @@ pub struct Comparison {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1.0, max = 100.0))]
     pub non_inferiority: Option<f64>,
-    /// Probability of promoting what is worse.
+    /// Probability of promoting what is worse; 1 asks for no evidence.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.000_001, max = 0.5))]
+    #[schemars(range(min = 0.000_001, max = 1.0))]
     pub missed_regression: Option<f64>,
 }
 

@@ -223,5 +223,4 @@ fn later(root: &mut JSONSchemaProps) {
         }
     });
     schema::open_object(root, "spec.analysis.match[]", &[]);
-    schema::open_object(root, "spec.analysis.steps[].setHeaderRoute", &[]);
 }

@@ -1,5 +1,6 @@
 //! What Serin reports about a Canary, and everything that it has to remember between two ticks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -7,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::crd::alert::Alerts;
+use crate::crd::comparison::{ComparisonStatus, PackedEvidence};
+use crate::crd::header_route::{HeaderRoute, Standing};
 use crate::crd::hook::{Afterwards, HookStatus};
 use crate::crd::moment::Moment;
 pub use crate::crd::traffic_status::TrafficStatus;
@@ -39,6 +42,10 @@ pub struct CanaryStatus {
     /// The steps of the current attempt, frozen when it began.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub plan: Vec<PlannedStep>,
+    /// Requests that go to the canary in some of these steps, as they were described when the attempt began.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub header_routes: Vec<HeaderRoute>,
     /// The step that the attempt is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<StepStatus>,
@@ -52,6 +59,9 @@ pub struct CanaryStatus {
     /// The last round of checks, worst first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckStatus>,
+    /// How canary and stable compare, in each metric that counts requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comparison: Vec<ComparisonStatus>,
     /// Pods that do not start, in words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diagnosis: Vec<Diagnosis>,
@@ -273,6 +283,9 @@ pub struct PlannedStep {
     /// Requests that `analysis.match` describes go to the canary, whatever its weight.
     #[serde(skip_serializing_if = "is_default")]
     pub matched: bool,
+    /// The status's `headerRoutes` that lead to the canary in this step, by their positions, from 1.
+    #[serde(skip_serializing_if = "is_default")]
+    pub header_routes: Standing,
     /// Share of requests that are copied to the canary, in percent.
     #[serde(skip_serializing_if = "is_default")]
     pub mirror: u8,
@@ -430,6 +443,9 @@ pub struct Memory {
     pub shared_failures: u32,
     /// Restarts of canary containers that were already counted.
     pub restarts: i32,
+    /// The evidence of the comparison with stable, by metric, up to the last full round.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub comparison: BTreeMap<String, PackedEvidence>,
     /// The hooks that may roll back, and when they are asked again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookStatus>,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::crd::affinity::Cookie;
+use crate::crd::header_route::Standing;
 use crate::crd::moment::Moment;
 
 /// The canary's share of the traffic, as wanted, as accepted, and as seen.
@@ -26,6 +27,9 @@ pub struct TrafficStatus {
     /// Matching requests shall go to the canary, whatever its weight.
     #[serde(skip_serializing_if = "is_default")]
     pub matched: bool,
+    /// The status's `headerRoutes` that shall lead to the canary, by their positions, from 1.
+    #[serde(skip_serializing_if = "is_default")]
+    pub header_routes: Standing,
     /// The share of requests that shall be copied to the canary, in percent.
     #[serde(skip_serializing_if = "is_default")]
     pub mirror: u8,
@@ -46,8 +50,8 @@ impl TrafficStatus {
     /// Whether any request goes to the canary, or shall go there.
     #[must_use]
     pub fn reaches_canary(&self) -> bool {
-        let wanted = self.wanted > 0 || self.matched || self.mirror > 0;
-        wanted || self.written > 0 || self.beside
+        let beside = self.matched || !self.header_routes.is_empty() || self.mirror > 0;
+        self.wanted > 0 || beside || self.written > 0 || self.beside
     }
 }
 

@@ -133,17 +133,32 @@ impl<Id> Batch<Id> {
 ///
 /// If the address of the server cannot be used.
 pub fn request(server: &str, query: &str, at: Moment) -> Result<Request<Bytes>, MetricError> {
+    post(
+        server,
+        "query",
+        query,
+        &format!("time={:.3}", at.as_seconds()),
+    )
+}
+
+/// A request to one way of the API, with a query and the times that it is for.
+pub(super) fn post(
+    server: &str,
+    way: &str,
+    query: &str,
+    times: &str,
+) -> Result<Request<Bytes>, MetricError> {
     if let Some(why) = address_problem(server) {
         let message = format!("the address of the metrics server {why}");
         return Err(MetricError::Rejected(message));
     }
-    let (query, at) = (form_encoded(query), at.as_seconds());
+    let query = form_encoded(query);
     Request::builder()
         .method(Method::POST)
-        .uri(format!("{}/api/v1/query", server.trim_end_matches('/')))
+        .uri(format!("{}/api/v1/{way}", server.trim_end_matches('/')))
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(header::ACCEPT, "application/json")
-        .body(Bytes::from(format!("query={query}&time={at:.3}")))
+        .body(Bytes::from(format!("query={query}&{times}")))
         .map_err(|error| {
             MetricError::Rejected(format!("the address of the metrics server: {error}"))
         })
@@ -199,6 +214,7 @@ pub fn parse<Id: Clone + Ord>(
 pub fn value(reply: &Response<Bytes>) -> Result<Option<f64>, MetricError> {
     let value = match outcome(reply)? {
         Outcome::Scalar(Sample(_, value)) => Some(number(&value)?),
+        Outcome::Matrix(_) => return Err(nonsense("the reply is no value")),
         Outcome::Vector(series) => match series.as_slice() {
             [] => None,
             [only] => Some(only.number()?),
@@ -230,17 +246,39 @@ struct Reply {
 
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
-enum Outcome {
+pub(super) enum Outcome {
     Vector(Vec<Series>),
+    Matrix(Vec<Past>),
     Scalar(Sample),
+}
+
+/// A series over time.
+#[derive(Deserialize)]
+pub(super) struct Past {
+    pub(super) metric: BTreeMap<String, String>,
+    #[serde(rename = "values")]
+    samples: Vec<(f64, String)>,
+}
+
+impl Past {
+    /// Its samples, by their times.
+    pub(super) fn samples(self) -> impl Iterator<Item = (Moment, Series)> {
+        let Self { metric, samples } = self;
+        samples.into_iter().filter_map(move |(time, value)| {
+            let time = jiff::Timestamp::from_millisecond((time * 1000.0).round() as i64).ok()?;
+            let value = Some(Sample(serde::de::IgnoredAny, value));
+            let metric = metric.clone();
+            Some((Moment::new(time), Series { metric, value }))
+        })
+    }
 }
 
 /// Time and value, which is a text, since JSON has no infinity.
 #[derive(Deserialize)]
-struct Sample(#[serde(rename = "time")] serde::de::IgnoredAny, String);
+pub(super) struct Sample(#[serde(rename = "time")] serde::de::IgnoredAny, String);
 
 #[derive(Deserialize)]
-struct Series {
+pub(super) struct Series {
     metric: BTreeMap<String, String>,
     value: Option<Sample>,
 }
@@ -265,7 +303,7 @@ fn number(text: &str) -> Result<f64, MetricError> {
 
 /// What a reply comes to. Only a success without a warning is one: a warning can mean that series are missing (ANALYSIS
 /// M14). A refusal of the query, which never heals by itself, is told apart from a server that cannot answer now.
-fn outcome(reply: &Response<Bytes>) -> Result<Outcome, MetricError> {
+pub(super) fn outcome(reply: &Response<Bytes>) -> Result<Outcome, MetricError> {
     let status = reply.status();
     let Ok(read) = serde_json::from_slice::<Reply>(reply.body()) else {
         return Err(unread(status));
@@ -310,7 +348,7 @@ fn cut(text: &str) -> String {
     words.take(MAX_WORDS).collect()
 }
 
-fn nonsense(why: &str) -> MetricError {
+pub(super) fn nonsense(why: &str) -> MetricError {
     MetricError::Unreachable(why.to_owned())
 }
 
@@ -329,7 +367,10 @@ type Key = (String, bool, String);
 
 /// The counters of one question. A process that two jobs scrape counts everything twice; the first job by name is taken
 /// (ANALYSIS M10).
-fn counters(query: &CounterQuery, series: Vec<Series>) -> Result<Vec<Counter>, MetricError> {
+pub(super) fn counters(
+    query: &CounterQuery,
+    series: Vec<Series>,
+) -> Result<Vec<Counter>, MetricError> {
     let mut found: BTreeMap<Key, Found> = BTreeMap::new();
     for series in series {
         let (arm, kind) = series.label("k").split_once('.').ok_or_else(unnamed)?;

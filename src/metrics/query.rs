@@ -68,6 +68,12 @@ pub struct CounterQuery {
 }
 
 impl CounterQuery {
+    /// Nobody counts: there is nothing to ask.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
     /// The query as a person can ask it.
     #[must_use]
     pub fn text(&self) -> String {
@@ -110,7 +116,7 @@ impl Window {
     #[must_use]
     pub fn of(reading: Reading) -> Option<Self> {
         match reading {
-            Reading::Counters(_) => None,
+            Reading::Counters(_) | Reading::History { .. } => None,
             Reading::Canary { start, at } => Some(Self {
                 canary: true,
                 start,
@@ -204,6 +210,24 @@ pub fn counts(subject: &Subject<'_>) -> Counts {
 ///
 /// If the metric is not one of counters.
 pub fn counters(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery, MetricError> {
+    let arms = [("canary", &subject.canary), ("stable", &subject.stable)];
+    counters_of(subject, plan, &arms)
+}
+
+/// The query for the raw counters of stable alone.
+///
+/// # Errors
+///
+/// If the metric is not one of counters.
+pub fn stable(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery, MetricError> {
+    counters_of(subject, plan, &[("stable", &subject.stable)])
+}
+
+fn counters_of(
+    subject: &Subject<'_>,
+    plan: &MetricPlan,
+    arms: &[(&str, &ArmNames)],
+) -> Result<CounterQuery, MetricError> {
     if plan.measure != Measure::Share {
         let message = format!("{} is not measured by counters", plan.name);
         return Err(MetricError::Rejected(message));
@@ -211,7 +235,7 @@ pub fn counters(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery
     let counted = Counted::of(subject);
     let slower_than = plan.limit.slower_than_ms.map(|ms| counted.series.bound(ms));
     let mut parts = Vec::new();
-    for (label, arm) in [("canary", &subject.canary), ("stable", &subject.stable)] {
+    for (label, arm) in arms {
         let selectors = (counted.select)(subject, arm);
         if !selectors.is_empty() {
             let kinds = counted.series.kinds(&selectors, slower_than.is_some());
@@ -224,7 +248,7 @@ pub fn counters(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery
         parts,
         process: counted.process,
         slower_than,
-        pods: subject.canary.pods.len() + subject.stable.pods.len(),
+        pods: arms.iter().map(|(_, arm)| arm.pods.len()).sum(),
     })
 }
 

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use crate::analysis::traffic;
-use crate::analysis::{Measure, counts};
-use crate::crd::moment::Moment;
 use crate::crd::status::{
     CandidateStatus, Mark, Memory, Outcome, Phase, Release, StableStatus, StepStatus, TrafficLevel,
     Verdict,
 };
-use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Routes, Target};
+use crate::rollout::observed::{Routes, Target};
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{hooks, steps};
-
-/// How far stable's own traffic is looked back on, longest first, in seconds; the first that the server remembers counts.
-const LOOK_BACK: [u64; 2] = [600, 20];
+use crate::rollout::{comparison, hooks, past, steps};
 
 /// Default of `analysis.maxWait` (ANALYSIS 4.11).
 const MAX_WAIT: Duration = Duration::from_secs(30 * 60);
@@ -41,10 +35,8 @@ pub(crate) fn is_open(tick: &Tick<'_>) -> bool {
 /// Begins an attempt for the held template.
 pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     let plan = steps::freeze(&tick.spec.analysis, tick.kind());
-    let level = traffic_level(
-        tick,
-        &plan.iter().map(|step| step.weight).collect::<Vec<_>>(),
-    )?;
+    let pasts = past::pasts(tick)?;
+    let level = past::traffic_level(tick, &plan, &pasts);
     let attempt = tick
         .status
         .history
@@ -74,12 +66,14 @@ pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     });
     let first = plan.first().map_or_else(Routes::default, Routes::planned);
     tick.status.plan = plan;
+    tick.status.header_routes = steps::header_routes(&tick.spec.analysis);
     tick.status.restart_at = None;
     tick.status.failed_checks = 0;
     tick.status.iterations = 0;
     tick.status.checks.clear();
     tick.status.diagnosis.clear();
     tick.status.memory = Some(Memory::default());
+    comparison::begin(tick, &pasts);
     enter(tick, 0);
     tick.want(if hooks::precede_weight(tick) {
         Routes::default()
@@ -139,65 +133,6 @@ fn exception(tick: &Tick<'_>, target: &Target) -> Option<Mark> {
         .take(window)
         .any(|release| release.revision == target.revision);
     known.then_some(Mark::KnownGood)
-}
-
-/// Whether stable's own traffic is enough for evidence; `None` where nothing counts requests.
-fn traffic_level(tick: &Tick<'_>, weights: &[u8]) -> Asked<Option<TrafficLevel>> {
-    let Some(plan) = tick
-        .seen
-        .metrics
-        .iter()
-        .find(|plan| plan.measure == Measure::Share)
-    else {
-        return Ok(None);
-    };
-    let at = |seconds: u64| {
-        Moment::new(
-            tick.now.timestamp()
-                - jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0)),
-        )
-    };
-    let check = |moment| {
-        Check::Metric(MetricCheck {
-            name: plan.name.clone(),
-            reading: Reading::Counters(moment),
-        })
-    };
-    let mut missing = Vec::new();
-    let mut rate = None;
-    let now = tick
-        .answer(check(tick.now))
-        .map_err(|ask| missing.extend(ask))
-        .ok();
-    for seconds in LOOK_BACK {
-        match (tick.answer(check(at(seconds))), now) {
-            (Err(ask), _) => missing.extend(ask),
-            (Ok(Answer::Counters(base)), Some(Answer::Counters(now)))
-                if rate.is_none() && !now.is_empty() =>
-            {
-                rate = counts::increments(base, now).map(|seen| seen.stable.all / seconds as f64);
-            }
-            (Ok(_), _) => {}
-        }
-    }
-    if !missing.is_empty() {
-        return Err(missing);
-    }
-    let silent = matches!(now, Some(Answer::Counters(all)) if all.is_empty());
-    let Some(rate) = rate.or(silent.then_some(0.0)) else {
-        return Ok(Some(TrafficLevel::Enough));
-    };
-    let weights: Vec<u8> = weights
-        .iter()
-        .copied()
-        .filter(|weight| *weight > 0)
-        .collect();
-    Ok(Some(traffic::low_traffic(
-        &tick.seen.metrics,
-        &weights,
-        rate,
-        max_wait(tick),
-    )))
 }
 
 /// Ends the attempt with an outcome: it goes into the history, and nothing may raise its weight again.

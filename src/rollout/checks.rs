@@ -13,7 +13,7 @@ use crate::crd::moment::Moment;
 use crate::crd::status::{CheckStatus, CheckVerdict, Phase, PlannedStep, TrafficLevel};
 use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Routes, TrafficKind, Weight};
 use crate::rollout::tick::{Asked, Tick};
-use crate::rollout::{hooks, round};
+use crate::rollout::{comparison, hooks, round};
 
 /// The fast lane is never slower than this (ANALYSIS 2.5 has 5 s for the comparison; guards need a few scrapes).
 const SLOWEST_LANE: Duration = Duration::from_secs(15);
@@ -50,9 +50,18 @@ pub(crate) fn round(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
     let round = Round { full, ..round };
     let restarts = restarts(tick, round.at);
     let mut checks = metrics(tick, &round, Routes::planned(planned))?;
+    let compared = comparison::judge(tick, &round);
+    if compared
+        .as_ref()
+        .is_some_and(|compared| comparison::reject(tick, compared))
+    {
+        return Ok(());
+    }
     checks.extend(hooks.into_iter().flatten());
     checks.extend(restarts);
     if round.full {
+        let compared = compared.as_ref();
+        checks.extend(compared.and_then(|it| comparison::check(tick, it, planned, round.at)));
         checks.push(readiness(tick, round.at));
     }
     checks.sort_by_key(|check| std::cmp::Reverse(check.verdict));
@@ -63,6 +72,10 @@ pub(crate) fn round(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
         .max_by_key(|check| check.verdict)
         .cloned();
     let Some(worst) = worst else { return Ok(()) };
+    let failed = worst.verdict == CheckVerdict::Fail;
+    if let Some(compared) = compared.filter(|_| failed || round.full) {
+        comparison::remember(tick, &compared);
+    }
     if worst.verdict == CheckVerdict::Fail {
         round::failed(tick, &round, checks, &worst);
     } else if round.full {
@@ -106,7 +119,7 @@ pub(crate) fn due(tick: &mut Tick<'_>) -> Option<Round> {
 }
 
 /// Time between two points of the fast lane: `threshold` failures in a row fit twice into an interval.
-fn lane(tick: &Tick<'_>) -> Duration {
+pub(crate) fn lane(tick: &Tick<'_>) -> Duration {
     let parts = tick.spec.analysis.threshold.clamp(1, 10) * 2;
     (tick.interval() / parts).clamp(Duration::from_secs(1), SLOWEST_LANE)
 }
@@ -210,8 +223,11 @@ fn ask(tick: &Tick<'_>, round: &Round) -> Asked<()> {
                 reading,
             })
         });
-        missing.extend(checks.filter(|check| !tick.seen.answers.contains_key(check)));
+        missing.extend(checks);
     }
+    missing.extend(comparison::readings(tick, round));
+    missing.retain(|check| !tick.seen.answers.contains_key(check));
+    missing.sort_unstable();
     missing.dedup();
     if missing.is_empty() {
         Ok(())

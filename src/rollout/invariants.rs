@@ -77,7 +77,12 @@ fn unplanned(tick: &Tick<'_>, routes: Routes) -> Broken {
     let shared = shared || weight.percent() == tick.status.canary_weight;
     let mut plan = tick.status.plan.iter().map(Routes::planned);
     let beside = !routes.beside()
-        || plan.any(|step| (step.matched, step.mirror) == (routes.matched, routes.mirror));
+        || plan.any(|step| {
+            Routes {
+                canary: weight,
+                ..step
+            } == routes
+        });
     (!shared || !beside).then(|| ("T2", format!("{routes} is no weight of the plan")))
 }
 

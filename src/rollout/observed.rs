@@ -295,6 +295,13 @@ pub struct MetricCheck {
 pub enum Reading {
     /// Raw counters of both arms, as they were at this time.
     Counters(Moment),
+    /// Raw counters of stable at many times between these two.
+    History {
+        /// The oldest time.
+        from: Moment,
+        /// The newest.
+        to: Moment,
+    },
     /// The value of a template for the window that ends at `at`, measured on the canary.
     Canary {
         /// Begin of the window at the earliest.
@@ -322,6 +329,8 @@ pub enum Answer {
     Target(Option<LiveTarget>),
     /// Counters of every process of both arms.
     Counters(Vec<Counter>),
+    /// Counters of every process of stable, time by time, oldest first.
+    History(Vec<Vec<Counter>>),
     /// One value; `None`: no data.
     Value(Option<f64>),
     /// The server could not be asked, or answered with nonsense.

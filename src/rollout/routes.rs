@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::crd::header_route::Standing;
 use crate::crd::status::{PlannedStep, TrafficStatus};
 
 /// The canary's share of the traffic in percent, 0 to 100.
@@ -34,6 +35,8 @@ pub struct Routes {
     pub canary: Weight,
     /// Requests that `analysis.match` describes go to the canary, whatever its share.
     pub matched: bool,
+    /// Those steps `setHeaderRoute` of the plan whose requests go to the canary, whatever its share.
+    pub headers: Standing,
     /// The share of requests that are copied to the canary.
     pub mirror: Weight,
 }
@@ -54,6 +57,7 @@ impl Routes {
         Self {
             canary: Weight::new(traffic.wanted),
             matched: traffic.matched,
+            headers: traffic.header_routes,
             mirror: Weight::new(traffic.mirror),
         }
     }
@@ -64,6 +68,7 @@ impl Routes {
         Self {
             canary: Weight::new(step.weight),
             matched: step.matched,
+            headers: step.header_routes,
             mirror: Weight::new(step.mirror),
         }
     }
@@ -74,10 +79,16 @@ impl Routes {
         self != Self::default()
     }
 
+    /// Whether requests go to the canary for what they say.
+    #[must_use]
+    pub fn by_request(self) -> bool {
+        self.matched || !self.headers.is_empty()
+    }
+
     /// Whether the canary gets more than its share.
     #[must_use]
     pub fn beside(self) -> bool {
-        self.matched || self.mirror > Weight::ZERO
+        self.by_request() || self.mirror > Weight::ZERO
     }
 
     /// What the canary gets by either.
@@ -86,6 +97,7 @@ impl Routes {
         Self {
             canary: self.canary.max(other.canary),
             matched: self.matched || other.matched,
+            headers: self.headers.or(other.headers),
             mirror: self.mirror.max(other.mirror),
         }
     }
@@ -96,6 +108,7 @@ impl Routes {
         Self {
             canary: self.canary.min(other.canary),
             matched: self.matched && other.matched,
+            headers: self.headers.and(other.headers),
             mirror: self.mirror.min(other.mirror),
         }
     }
@@ -108,6 +121,9 @@ impl fmt::Debug for Routes {
         shown.field("canary", &self.canary);
         if self.matched {
             shown.field("matched", &self.matched);
+        }
+        if !self.headers.is_empty() {
+            shown.field("headers", &Vec::from(self.headers));
         }
         if self.mirror > Weight::ZERO {
             shown.field("mirror", &self.mirror);
@@ -122,7 +138,7 @@ impl fmt::Display for Routes {
         let share = self.canary > Weight::ZERO || !self.beside();
         let parts = [
             share.then(|| format!("{} %", self.canary.percent())),
-            self.matched.then(|| "matching requests".to_owned()),
+            self.by_request().then(|| "matching requests".to_owned()),
             (self.mirror > Weight::ZERO).then(|| format!("copies of {} %", self.mirror.percent())),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();

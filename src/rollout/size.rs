@@ -16,7 +16,7 @@ pub(crate) fn canary(tick: &Tick<'_>, routes: Routes) -> i32 {
         Some(IntOrString::String(percent)) => {
             share(whole, percent.trim_end_matches('%').parse().unwrap_or(100))
         }
-        None if tick.kind() == TrafficKind::Switched || routes.matched => whole.max(1),
+        None if tick.kind() == TrafficKind::Switched || routes.by_request() => whole.max(1),
         None => share(whole, i32::from(routes.canary.max(routes.mirror).percent())),
     }
 }

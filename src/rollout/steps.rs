@@ -1,8 +1,10 @@
 //! Plans: from the ways in which a spec can state its steps to one list, frozen when an attempt begins.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::crd::canary::{Analysis, Step};
+use crate::crd::header_route::{HeaderRoute, Standing};
 use crate::crd::status::{Pause, PlannedStep};
 use crate::rollout::observed::{Routes, TrafficKind};
 
@@ -101,24 +103,36 @@ fn weights(analysis: &Analysis) -> Vec<u8> {
     (1..=most / by).map(|count| percent(count * by)).collect()
 }
 
-/// Explicit steps: a weight, or a share of copies, opens a step; checks and pauses that follow belong to it.
+/// The header routes of explicit steps, in the order in which they begin: a step of the plan names them by their positions.
+#[must_use]
+pub(crate) fn header_routes(analysis: &Analysis) -> Vec<HeaderRoute> {
+    let said = analysis.steps.iter();
+    let said = said.filter_map(|step| step.set_header_route.as_ref());
+    said.filter(|route| !route.matches.is_empty())
+        .cloned()
+        .collect()
+}
+
+/// Explicit steps: a change of the traffic opens a step; checks and pauses that follow belong to it.
 fn by_steps(steps: &[Step]) -> Vec<PlannedStep> {
     let mut plan: Vec<PlannedStep> = Vec::new();
+    let mut named = Named::default();
     for step in steps {
-        if let Some(next) = step.set_weight {
-            let weight = u8::try_from(next.clamp(0, 100)).unwrap_or(100);
-            let mirror = plan.last().map_or(0, |last| last.mirror);
+        let before = plan.last();
+        if let Some(weight) = step.set_weight {
             plan.push(PlannedStep {
-                mirror,
-                ..at(weight)
+                weight: share(weight),
+                ..traffic(before)
             });
         } else if let Some(mirror) = step.set_mirror {
-            let mirror = u8::try_from(mirror.clamp(0, 100)).unwrap_or(100);
-            let weight = plan.last().map_or(0, |last| last.weight);
             plan.push(PlannedStep {
-                mirror,
-                ..at(weight)
+                mirror: share(mirror),
+                ..traffic(before)
             });
+        } else if let Some(route) = &step.set_header_route {
+            let mut next = traffic(before);
+            next.header_routes = named.change(next.header_routes, route);
+            plan.push(next);
         } else if let Some(checks) = step.checks {
             open(&mut plan, |last| last.checks == 0).checks = checks;
         } else if let Some(pause) = &step.pause {
@@ -138,17 +152,49 @@ fn by_steps(steps: &[Step]) -> Vec<PlannedStep> {
     }
 }
 
+/// The header routes so far: how many there were, and the position of the last one of each name.
+#[derive(Default)]
+struct Named<'a> {
+    count: usize,
+    positions: BTreeMap<&'a str, usize>,
+}
+
+impl<'a> Named<'a> {
+    /// What stands after a step that begins or ends one.
+    fn change(&mut self, before: Standing, route: &'a HeaderRoute) -> Standing {
+        let ended = self.positions.remove(route.name.as_str());
+        let rest = ended.map_or(before, |position| before.without(position));
+        if route.matches.is_empty() {
+            return rest;
+        }
+        self.count += 1;
+        self.positions.insert(&route.name, self.count);
+        rest.with(self.count)
+    }
+}
+
+/// A step with the same traffic as another, and nothing else.
+fn traffic(of: Option<&PlannedStep>) -> PlannedStep {
+    of.map_or_else(PlannedStep::default, |of| PlannedStep {
+        mirror: of.mirror,
+        header_routes: of.header_routes,
+        ..at(of.weight)
+    })
+}
+
+/// A share in percent; beyond the ends of the range the end.
+fn share(percent: i32) -> u8 {
+    u8::try_from(percent.clamp(0, 100)).unwrap_or(100)
+}
+
 /// The step that the next entry belongs to: the last one if it still takes it, else a new one with the same traffic.
 fn open(plan: &mut Vec<PlannedStep>, takes: impl Fn(&PlannedStep) -> bool) -> &mut PlannedStep {
     let fits = plan
         .last()
         .is_some_and(|last| last.pause.is_none() && takes(last));
     if !fits {
-        let last = plan.last().map_or_else(Routes::default, Routes::planned);
-        plan.push(PlannedStep {
-            mirror: last.mirror.percent(),
-            ..at(last.canary.percent())
-        });
+        let next = traffic(plan.last());
+        plan.push(next);
     }
     let last = plan.len() - 1;
     &mut plan[last]

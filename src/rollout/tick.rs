@@ -185,6 +185,7 @@ impl<'a> Tick<'a> {
             let traffic = &mut self.status.traffic;
             traffic.wanted = routes.canary.percent();
             traffic.matched = routes.matched;
+            traffic.header_routes = routes.headers;
             traffic.mirror = routes.mirror.percent();
             traffic.wanted_at = Some(self.now);
             traffic.accepted_at = None;

@@ -169,7 +169,7 @@ impl State<'_> {
         let before = self.planned(step.map(|step| step.index));
         let before = before.map_or(0, |planned| planned.weight);
         let candidate = self.candidate();
-        let plain = |planned: &PlannedStep| !planned.matched && planned.mirror == 0;
+        let plain = |planned: &PlannedStep| !Routes::planned(planned).beside();
         match (self.planned(next), step) {
             (Some(planned), _) if before == 0 && planned.weight == 100 => {
                 format!("All traffic is switched to {candidate}.")

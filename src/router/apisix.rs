@@ -4,9 +4,11 @@ use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use crate::crd::canary::Canary;
+use crate::crd::matching::{RequestMatch, TextMatch};
 use crate::objects::{Kind, Labels, Seen};
 use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::beside::{Arms, Copier, Second};
+use crate::router::beyond::{self, Beyond};
 use crate::router::form::{APISIX, elements};
 use crate::router::owned::SETTLE_UNSEEN;
 use crate::router::weighted::{Own, Weighted};
@@ -39,11 +41,25 @@ impl Copier for ApisixRoutes {
         Some((first.name.clone(), canary.route_copy_name()?))
     }
 
+    fn beyond(&self) -> Beyond {
+        Beyond {
+            matches: true,
+            ..Beyond::NOTHING
+        }
+    }
+
     fn second(&self, arms: &Arms<'_>, first: &DynamicObject, routes: Routes) -> Option<Second> {
         let rules = elements(&first.data["spec"]["http"]).iter();
-        let rules: Vec<Value> = rules
-            .filter_map(|rule| copy(arms, rule, routes.canary))
-            .collect();
+        let rules = rules.filter(|rule| leads(rule, arms.stable));
+        let matches = beyond::matches(arms.of, routes);
+        let copies = |rule: &Value| {
+            let numbered = (1..).zip(&matches);
+            let alone = numbered.map(|(number, request)| matched(arms, rule, number, request));
+            let mut copies: Vec<Value> = alone.collect();
+            copies.push(copy(arms, rule, routes.canary));
+            copies
+        };
+        let rules: Vec<Value> = rules.flat_map(copies).collect();
         if rules.is_empty() {
             return None;
         }
@@ -58,7 +74,8 @@ impl Copier for ApisixRoutes {
     }
 
     fn weight(&self, arms: &Arms<'_>, second: &DynamicObject) -> Option<Weight> {
-        let rule = elements(&second.data["spec"]["http"]).first()?;
+        let mut rules = elements(&second.data["spec"]["http"]).iter();
+        let rule = rules.find(|rule| leads(rule, arms.stable))?;
         let backends = elements(&rule["backends"]).iter();
         let of = |name: &str| backends.clone().find(|it| is(it, name)).map(said);
         let (stable, canary) = (of(arms.stable)?, of(&arms.canary)?);
@@ -71,12 +88,49 @@ impl Copier for ApisixRoutes {
     }
 }
 
+/// Whether a rule has this backend.
+fn leads(rule: &Value, service: &str) -> bool {
+    elements(&rule["backends"]).iter().any(|it| is(it, service))
+}
+
+/// The rule for those of its requests that are described so; no two rules of an ApisixRoute have one name.
+fn matched(arms: &Arms<'_>, rule: &Value, number: usize, request: &RequestMatch) -> Value {
+    let condition = |scope: &str, (name, text): (&String, &TextMatch)| {
+        let (op, value) = match text.exact.as_deref() {
+            Some(whole) => ("Equal", whole.to_owned()),
+            None => ("RegexMatch", text.anchored()),
+        };
+        json!({"subject": {"scope": scope, "name": name}, "op": op, "value": value})
+    };
+    let mut matched = rule.clone();
+    let mut conditions = elements(&rule["match"]["exprs"]).to_vec();
+    let headers = request.headers.iter();
+    conditions.extend(headers.map(|header| condition("Header", header)));
+    let queries = request.query_params.iter();
+    conditions.extend(queries.map(|query| condition("Query", query)));
+    matched["match"]["exprs"] = Value::Array(conditions);
+    let name = rule["name"].as_str().unwrap_or_default();
+    matched["name"] = json!(format!("{name}-match-{number}"));
+    matched["priority"] = json!(priority(rule) + 2);
+    let to = elements(&rule["backends"]).iter();
+    let to = to.filter(|backend| is(backend, arms.stable)).take(1);
+    let to = to.map(|backend| {
+        let mut backend = backend.clone();
+        backend["serviceName"] = json!(arms.canary);
+        backend["weight"] = json!(100);
+        backend
+    });
+    matched["backends"] = to.collect();
+    matched
+}
+
+fn priority(rule: &Value) -> i64 {
+    rule["priority"].as_i64().unwrap_or_default()
+}
+
 /// A rule that leads to stable, with a higher priority and both backends; other backends keep their share.
-fn copy(arms: &Arms<'_>, rule: &Value, weight: Weight) -> Option<Value> {
+fn copy(arms: &Arms<'_>, rule: &Value, weight: Weight) -> Value {
     let backends = elements(&rule["backends"]);
-    if !backends.iter().any(|backend| is(backend, arms.stable)) {
-        return None;
-    }
     let is_alone = backends.len() == 1;
     let split = |backend: &Value| {
         let weighted = |share: i64, name: Option<&str>| {
@@ -98,8 +152,8 @@ fn copy(arms: &Arms<'_>, rule: &Value, weight: Weight) -> Option<Value> {
     };
     let mut copy = rule.clone();
     copy["backends"] = backends.iter().flat_map(split).collect();
-    copy["priority"] = json!(rule["priority"].as_i64().unwrap_or_default() + 1);
-    Some(copy)
+    copy["priority"] = json!(priority(rule) + 1);
+    copy
 }
 
 fn is(backend: &Value, service: &str) -> bool {

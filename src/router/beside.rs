@@ -5,7 +5,6 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use crate::crd::canary::Canary;
-use crate::crd::matching::RequestMatch;
 use crate::objects::{Change, Kind, Labels, Live, ObjectKey, Seen, mark};
 use crate::rollout::observed::{Acceptance, Problem, Routes, Split, Weight};
 use crate::router::beyond::{self, Beyond};
@@ -44,8 +43,8 @@ pub(super) struct Arms<'a> {
     pub(super) stable: &'a str,
     /// The Service of the canary.
     pub(super) canary: String,
-    /// Requests that may be matched.
-    pub(super) matches: &'a [RequestMatch],
+    /// Whose they are.
+    pub(super) of: &'a Canary,
 }
 
 /// What the second route has to say.
@@ -194,7 +193,7 @@ impl<'a> Both<'a> {
             arms: Arms {
                 stable: canary.service_name(),
                 canary: canary.canary_service_name(),
-                matches: &canary.spec.analysis.matches,
+                of: canary,
             },
         })
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::crd::analysis::Analysis;
 use crate::crd::canary::Canary;
+use crate::crd::header_route::{HeaderRoute, Standing};
 use crate::crd::matching::{RequestMatch, TextMatch};
 use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::refusal;
@@ -31,11 +32,13 @@ impl Beyond {
 
 /// What of the spec a provider has no words for.
 pub(super) fn problems(canary: &Canary, can: Beyond) -> Vec<Problem> {
+    let by_request = "contour, gatewayapi:v1, istio, linkerd or nginx";
     let asked = [
+        (asks_match(canary) && !can.matches, "match", by_request),
         (
-            asks_match(canary) && !can.matches,
-            "match",
-            "contour, gatewayapi:v1, istio, linkerd or nginx",
+            asks_header_route(canary) && !can.matches,
+            "steps[].setHeaderRoute",
+            by_request,
         ),
         (
             asks_mirror(&canary.spec.analysis) && !can.mirror,
@@ -80,7 +83,10 @@ fn why(canary: &Canary, able: &str) -> String {
 /// Whether the Canary asks for more than a share.
 pub(super) fn is_asked(canary: &Canary) -> bool {
     let analysis = &canary.spec.analysis;
-    asks_match(canary) || asks_mirror(analysis) || analysis.session_affinity.is_some()
+    asks_match(canary)
+        || asks_header_route(canary)
+        || asks_mirror(analysis)
+        || analysis.session_affinity.is_some()
 }
 
 fn asks_match(canary: &Canary) -> bool {
@@ -92,13 +98,32 @@ fn asks_mirror(analysis: &Analysis) -> bool {
     analysis.mirror || steps.into_iter().any(|percent| percent > 0)
 }
 
-/// The requests that are to be matched now: none, unless the route shall have a rule for them.
-pub(super) fn matches(canary: &Canary, routes: Routes) -> &[RequestMatch] {
-    if routes.matched {
-        &canary.spec.analysis.matches
-    } else {
-        &[]
-    }
+/// Whether a step of the spec, or of the plan that is under way, gives the canary requests by their headers.
+fn asks_header_route(canary: &Canary) -> bool {
+    let steps = &canary.spec.analysis.steps;
+    let asked = steps.iter().any(|step| step.set_header_route.is_some());
+    let status = canary.status.as_ref();
+    asked || status.is_some_and(|status| !status.header_routes.is_empty())
+}
+
+/// The requests that are to be matched now: none, unless the route shall have a rule for them. Those of a step are as they were
+/// when the attempt began.
+pub(super) fn matches(canary: &Canary, routes: Routes) -> Vec<RequestMatch> {
+    let always = canary.spec.analysis.matches.iter();
+    let always = always.filter(|_| routes.matched).cloned();
+    let status = canary.status.as_ref();
+    let planned = status.map_or(&[][..], |status| &status.header_routes);
+    let of_step = routes.headers.of(planned).flat_map(HeaderRoute::requests);
+    always.chain(of_step).collect()
+}
+
+/// Everything that may have to be matched at some time.
+pub(super) fn all_matches(canary: &Canary) -> Vec<RequestMatch> {
+    let analysis = &canary.spec.analysis;
+    let steps = analysis.steps.iter();
+    let of_steps = steps.filter_map(|step| step.set_header_route.as_ref());
+    let of_steps = of_steps.flat_map(HeaderRoute::requests);
+    analysis.matches.iter().cloned().chain(of_steps).collect()
 }
 
 /// Which routes a spec says: of those that its weight and its share of copies allow the one that would be written as it stands.
@@ -115,20 +140,41 @@ pub(super) fn read(
     let share = Routes {
         canary: weight.unwrap_or(Weight::ZERO),
         mirror,
-        matched: false,
+        ..Routes::default()
     };
-    // Without a description there is no rule to be seen: what is wanted stands.
-    let wanted = canary
-        .status
-        .as_ref()
-        .is_some_and(|status| status.traffic.matched);
-    let matched = can.matches && (asks_match(canary) || wanted);
-    for routes in [Routes { matched, ..share }, share] {
+    for (matched, headers) in rules(canary, can) {
+        let routes = Routes {
+            matched,
+            headers,
+            ..share
+        };
         if stands(routes)? {
             return Ok(weight.map(|_| routes));
         }
     }
     Ok(None)
+}
+
+/// The rules for requests that a route may have, the likeliest first: what is wanted, what the plan says, what the spec says, none.
+/// Without a description there is no rule to be seen: then what is wanted stands.
+fn rules(canary: &Canary, can: Beyond) -> Vec<(bool, Standing)> {
+    let rule = |routes: Routes| (routes.matched, routes.headers);
+    let status = canary.status.as_ref().filter(|_| can.matches);
+    let wanted = status.map(|status| rule(Routes::wanted(&status.traffic)));
+    let plan = status.map_or(&[][..], |status| &status.plan);
+    let planned = plan.iter().map(|step| rule(Routes::planned(step)));
+    let always = (can.matches && asks_match(canary), Standing::default());
+    let mut rules = Vec::new();
+    for rule in wanted
+        .into_iter()
+        .chain(planned)
+        .chain([always, (false, Standing::default())])
+    {
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    rules
 }
 
 /// Conditions of a rule of the Gateway API for these requests, with every default written out.

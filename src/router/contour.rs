@@ -68,8 +68,9 @@ impl Maker for HttpProxies {
         if let Some(fields) = route.as_object_mut() {
             set_within(fields, "timeoutPolicy", "response", timeout);
         }
-        let matches = beyond::matches(canary, routes).iter();
+        let matches = beyond::matches(canary, routes);
         let mut all: Vec<Value> = matches
+            .iter()
             .map(|request| matched(&arms, request, &route))
             .collect();
         all.push(route);

@@ -7,9 +7,11 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::crd::canary::Canary;
+use crate::crd::matching::{RequestMatch, TextMatch};
 use crate::objects::{Kind, ObjectKey, Seen};
 use crate::rollout::observed::{Acceptance, Problem, Routes, Weight};
 use crate::router::acceptance::worst;
+use crate::router::beyond::{self, Beyond};
 use crate::router::companion::Companion;
 use crate::router::form::{Form, GLOO, elements};
 use crate::router::owned::{self, Maker, SETTLE_UNSEEN};
@@ -67,7 +69,25 @@ impl Maker for RouteTables {
             |name: &str, _| json!({"destination": {"upstream": {"name": name, "namespace": home}}});
         let entries = arms.entries(standing, routes.canary, new);
         route["routeAction"] = json!({"multi": {"destinations": entries}});
-        Ok(json!({"routes": [route]}))
+        let matches = beyond::matches(canary, routes);
+        let to = arms.named(true, |name, _| json!({"name": name, "namespace": home}));
+        let alone = matches.iter().map(|request| {
+            json!({
+                "inheritablePathMatchers": true,
+                "matchers": [matcher(request)],
+                "routeAction": {"single": {"upstream": to}},
+            })
+        });
+        let mut all: Vec<Value> = alone.collect();
+        all.push(route);
+        Ok(json!({"routes": all}))
+    }
+
+    fn beyond(&self) -> Beyond {
+        Beyond {
+            matches: true,
+            ..Beyond::NOTHING
+        }
     }
 
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
@@ -128,6 +148,22 @@ fn upstreams(canary: &Canary) -> (String, String) {
     let (home, service) = (canary.home(), canary.service_name());
     let name = |arm: &str| format!("{home}-{service}-{arm}upstream-{port}");
     (name("stable"), name("canary"))
+}
+
+/// What a request has to say, beside the path that the VirtualService names. The first route that takes a request has it.
+fn matcher(request: &RequestMatch) -> Value {
+    let condition = |(name, text): (&String, &TextMatch)| match text.exact.as_deref() {
+        Some(whole) => json!({"name": name, "value": whole}),
+        None => json!({"name": name, "value": text.pattern(), "regex": true}),
+    };
+    let mut matcher = json!({});
+    if !request.headers.is_empty() {
+        matcher["headers"] = request.headers.iter().map(condition).collect();
+    }
+    if !request.query_params.is_empty() {
+        matcher["queryParameters"] = request.query_params.iter().map(condition).collect();
+    }
+    matcher
 }
 
 fn destinations(route: &Value) -> &Value {

@@ -92,7 +92,7 @@ impl Maker for VirtualServices {
         let mut rules = Vec::new();
         let matches = beyond::matches(canary, routes);
         if !matches.is_empty() {
-            rules.push(alone(&arms, true, &beyond::istio(matches), &rule));
+            rules.push(alone(&arms, true, &beyond::istio(&matches), &rule));
         }
         if let Some(cohorts) = cohorts {
             let kept = cohorts.kept();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::crd::canary::Canary;
 use crate::objects::{Kind, Labels};
 use crate::rollout::observed::{Problem, Routes, Weight};
+use crate::router::beyond::{self, Beyond};
 use crate::router::form::{Form, KUMA, elements};
 use crate::router::owned::{Maker, SETTLE_UNSEEN};
 use crate::router::pair::Arms;
@@ -63,19 +64,43 @@ impl Maker for MeshHttpRoutes {
         let arms = Arms::of(FORM, canary)?;
         let (to, rule) = rule(&arms, spec).unwrap_or((&Value::Null, &Value::Null));
         let everything = json!([{"path": {"type": "PathPrefix", "value": "/"}}]);
-        let entries = arms.entries(
-            backends(rule),
-            routes.canary,
-            |name, port| json!({"kind": "MeshService", "name": name, "port": port}),
-        );
+        let entries = arms.entries(backends(rule), routes.canary, backend);
         let default = with(&rule["default"], json!({"backendRefs": entries}));
-        let rule = with(rule, json!({"matches": everything, "default": default}));
+        let mut rules = vec![with(
+            rule,
+            json!({"matches": everything, "default": default}),
+        )];
+        mirror(&arms, &mut rules[0]["default"], routes.mirror);
+        let matches = beyond::matches(canary, routes);
+        if !matches.is_empty() {
+            let alone = json!([arms.canary_alone(Weight::ALL, backend)]);
+            let matches = beyond::gateway_api(&matches);
+            rules.push(json!({"matches": matches, "default": {"backendRefs": alone}}));
+        }
         let service = json!({"kind": "MeshService", "name": canary.service_name()});
         let service = with(&to["targetRef"], service);
         Ok(json!({
             "targetRef": with(&spec["targetRef"], json!({"kind": "Mesh"})),
-            "to": [with(to, json!({"targetRef": service, "rules": [rule]}))],
+            "to": [with(to, json!({"targetRef": service, "rules": rules}))],
         }))
+    }
+
+    fn beyond(&self) -> Beyond {
+        Beyond {
+            matches: true,
+            mirror: true,
+            ..Beyond::NOTHING
+        }
+    }
+
+    fn mirror(&self, canary: &Canary, spec: &Value) -> Weight {
+        let arms = Arms::of(FORM, canary).ok();
+        let rule = arms.as_ref().and_then(|arms| rule(arms, spec));
+        let filters = rule.map_or(&[][..], |(_, rule)| elements(&rule["default"]["filters"]));
+        let copies = filters.iter().find(|filter| is_mirror(filter));
+        let share = copies.and_then(|copies| copies["requestMirror"]["percentage"].as_u64());
+        let share = share.and_then(|share| u8::try_from(share).ok());
+        Weight::new(share.unwrap_or(0))
     }
 
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
@@ -93,6 +118,32 @@ impl Maker for MeshHttpRoutes {
         let mesh = annotations.and_then(|annotations| annotations.get(MESH));
         let mesh = mesh.map_or(DEFAULT_MESH, String::as_str);
         [(MESH.to_owned(), mesh.to_owned())].into()
+    }
+}
+
+/// A backend of a rule.
+fn backend(name: &str, port: i64) -> Value {
+    json!({"kind": "MeshService", "name": name, "port": port})
+}
+
+/// Whether a filter copies requests. A rule has one of these at most.
+fn is_mirror(filter: &Value) -> bool {
+    filter["type"].as_str() == Some("RequestMirror")
+}
+
+/// Copies this share of the requests of a rule to the canary; the other filters stay.
+fn mirror(arms: &Arms, default: &mut Value, share: Weight) {
+    let mut filters = elements(&default["filters"]).to_vec();
+    filters.retain(|filter| !is_mirror(filter));
+    if share > Weight::ZERO {
+        let to = arms.named(true, backend);
+        let copies = json!({"percentage": share.percent(), "backendRef": to});
+        filters.push(json!({"type": "RequestMirror", "requestMirror": copies}));
+    }
+    if !filters.is_empty() {
+        default["filters"] = Value::Array(filters);
+    } else if let Some(fields) = default.as_object_mut() {
+        fields.remove("filters");
     }
 }
 

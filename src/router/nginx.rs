@@ -7,7 +7,7 @@ use crate::crd::matching::RequestMatch;
 use crate::objects::{Labels, Seen};
 use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::beside::Arms;
-use crate::router::beyond::Beyond;
+use crate::router::beyond::{self, Beyond};
 use crate::router::ingress::{self, Ingresses, Splitter, leading_to};
 use crate::router::weighted::Weighted;
 use crate::router::{refusal, warning};
@@ -44,10 +44,10 @@ impl Splitter for Nginx {
             (WEIGHT, routes.canary.percent().to_string()),
             (TOTAL, "100".to_owned()),
         ];
-        let matches = arms.matches.iter().filter(|_| routes.matched);
+        let matches = beyond::matches(arms.of, routes);
         share
             .into_iter()
-            .chain(matches.flat_map(annotations))
+            .chain(matches.iter().flat_map(annotations))
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }
@@ -74,11 +74,11 @@ impl Splitter for Nginx {
                 ),
             )
         });
-        let matches = &canary.spec.analysis.matches;
-        let unspeakable = (!is_speakable(matches)).then(|| {
+        let matches = beyond::all_matches(canary);
+        let unspeakable = (!is_speakable(&matches)).then(|| {
             refusal(
                 "ProviderUnavailable",
-                "spec.analysis.match: an Ingress of ingress-nginx can name one header, and one cookie whose value is `always` (headers: {cookie: {exact: NAME}}), each in an entry of its own; write no more than these, or choose another provider".to_owned(),
+                "spec.analysis: an Ingress of ingress-nginx can name one header, and one cookie whose value is `always` (headers: {cookie: {exact: NAME}}), each in an entry of its own; write no more than these in match and in setHeaderRoute, or choose another provider".to_owned(),
             )
         });
         let retired = warning(

@@ -70,6 +70,11 @@ impl Arms {
         entry
     }
 
+    /// A backend by its name, without a weight.
+    pub(super) fn named(&self, canary: bool, new: impl Fn(&str, i64) -> Value) -> Value {
+        new(if canary { &self.canary } else { &self.stable }, self.port)
+    }
+
     /// An entry of the canary with this weight, for a list without stable.
     pub(super) fn canary_alone(&self, weight: Weight, new: impl Fn(&str, i64) -> Value) -> Value {
         self.entry(&[], true, weight.percent(), new)

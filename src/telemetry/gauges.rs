@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::{FloatGauge, Labels};
 use crate::crd::canary::Canary;
+use crate::crd::comparison::ComparisonStatus;
 use crate::crd::moment::Moment;
 use crate::crd::status::{CanaryStatus, CheckStatus, CheckVerdict, Phase};
 
@@ -46,10 +47,7 @@ struct Families {
     held: Gauges,
     transition: Gauges,
     deadline: Gauges,
-    value: Gauges,
-    samples: Gauges,
-    no_data: Gauges,
-    threshold: Gauges,
+    checks: Measured,
 }
 
 impl Families {
@@ -95,6 +93,26 @@ impl Families {
             "Until when the step has to make progress",
             self.deadline,
         );
+        self.checks.register(&mut registry);
+        registry
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Default)]
+struct Measured {
+    value: Gauges,
+    samples: Gauges,
+    no_data: Gauges,
+    threshold: Gauges,
+    evidence: Gauges,
+    evidence_limit: Gauges,
+}
+
+impl Measured {
+    fn register(self, registry: &mut Registry) {
+        let mut add =
+            |name: &str, help: &str, family: Gauges| registry.register(name, help, family);
         add(
             "serin_metric_value",
             "Value of a check in the last round",
@@ -111,7 +129,16 @@ impl Families {
             self.no_data,
         );
         add("serin_metric_threshold", "Limit of a check", self.threshold);
-        registry
+        add(
+            "serin_metric_evidence",
+            "Evidence of the comparison with stable, as a natural logarithm",
+            self.evidence,
+        );
+        add(
+            "serin_metric_evidence_limit",
+            "Evidence that decides",
+            self.evidence_limit,
+        );
     }
 }
 
@@ -154,6 +181,9 @@ impl<'a> Gauging<'a> {
         self.progress(status);
         for check in &status.checks {
             self.check(check);
+        }
+        for compared in &status.comparison {
+            self.comparison(compared);
         }
     }
 
@@ -211,17 +241,39 @@ impl<'a> Gauging<'a> {
         let values = [("canary", &check.value), ("stable", &check.stable)];
         for (name, value) in values {
             if let Some(value) = value.as_deref().and_then(leading_number) {
-                self.set(&self.families.value, &arm(name), value);
+                self.set(&self.families.checks.value, &arm(name), value);
             }
         }
         if let Some(samples) = check.samples {
-            self.set(&self.families.samples, &arm("canary"), samples as f64);
+            self.set(
+                &self.families.checks.samples,
+                &arm("canary"),
+                samples as f64,
+            );
         }
         let no_data = claim(check.verdict == CheckVerdict::NoData);
-        self.set(&self.families.no_data, &arm("canary"), no_data);
+        self.set(&self.families.checks.no_data, &arm("canary"), no_data);
         for (bound, limit) in check.limit.as_deref().map(bounds).unwrap_or_default() {
             let labels = [("metric", check.name.as_str()), ("bound", bound)];
-            self.set(&self.families.threshold, &labels, limit);
+            self.set(&self.families.checks.threshold, &labels, limit);
+        }
+    }
+
+    /// Evidence against the canary, and that for promotion, with what decides.
+    fn comparison(&self, of: &ComparisonStatus) {
+        let bounds = [
+            ("worse", Some(&of.evidence), &of.evidence_limit),
+            ("promotion", of.proof.as_ref(), &of.proof_limit),
+        ];
+        for (bound, evidence, limit) in bounds {
+            let labels = [("metric", of.metric.as_str()), ("bound", bound)];
+            let Some(evidence) = evidence.and_then(|it| leading_number(it)) else {
+                continue;
+            };
+            self.set(&self.families.checks.evidence, &labels, evidence);
+            if let Some(limit) = leading_number(limit) {
+                self.set(&self.families.checks.evidence_limit, &labels, limit);
+            }
         }
     }
 }

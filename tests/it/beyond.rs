@@ -92,6 +92,25 @@ async fn insiders_are_ahead_of_the_weights() {
     assert_eq!(story.weights(), [0, 10, 50, 0]);
 }
 
+/// Users with the header try a release alone, then beside a share, then they are like everybody.
+#[tokio::test(start_paused = true)]
+async fn a_step_gives_the_canary_requests_with_a_header_and_takes_them_back() {
+    let header = json!([{"headerName": MARK.0, "headerValue": {"exact": MARK.1}}]);
+    let steps = json!([
+        {"setHeaderRoute": {"name": "insiders", "match": header}}, {"checks": 2},
+        {"setWeight": 20}, {"checks": 1}, {"setHeaderRoute": {"name": "insiders"}}, {"checks": 1},
+    ]);
+    let story = tried(&json!({"steps": steps})).await;
+    story.ship("2.0.0");
+    passed(&story, 1).await;
+    assert_eq!(answered(&story, &everybody(), "2.0.0"), 0);
+    assert!(answered(&story, &insiders(), "2.0.0") > 100);
+    assert_eq!(rules(&story).len(), 2);
+    story.becomes("Succeeded").await;
+    at_rest(&story).await;
+    assert_eq!(story.weights(), [0, 20, 0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_crash_at_any_write_keeps_insiders_where_they_are() {
     let mut writes = 0;

@@ -49,6 +49,7 @@ const STORIES: [(&str, &[&str]); 7] = [
             "nobody decided, so the demo approves",
             "demo asked for promote",
             "50 % of the requests go to 2.0.0 now",
+            "no verdict yet: comparison 0.00, the limit is <= 4.61: ",
             "check passed: request-success-rate 100% (>= 99%)",
             "every check passed: the Deployment itself is rolled to 2.0.0 now",
             "2.0.0 is PROMOTED",

@@ -9,7 +9,7 @@ use crate::source::read;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The pages whose links are followed.
-const PAGES: [&str; 20] = [
+const PAGES: [&str; 21] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -26,6 +26,7 @@ const PAGES: [&str; 20] = [
     "docs/pipelines.md",
     "docs/providers.md",
     "docs/reference.md",
+    "docs/analysis.md",
     "docs/simulate.md",
     "docs/ui.md",
     "tests/cluster/README.md",

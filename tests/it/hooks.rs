@@ -14,7 +14,8 @@ use crate::story::setting::Setting;
 
 fn hooked(kind: &str) -> Setting {
     let hook = json!({"name": "it", "type": kind, "url": "http://hooks/hook/it"});
-    Setting::usual().with(&json!({"analysis": {"webhooks": [hook]}}))
+    let alone = json!({"webhooks": [hook], "comparison": {"missedRegression": 1}});
+    Setting::usual().with(&json!({"analysis": alone}))
 }
 
 fn outcome(story: &Story) -> String {

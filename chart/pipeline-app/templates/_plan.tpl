@@ -86,6 +86,8 @@ The plan of a release as Serin will run it, worked out once for the Canary, NOTE
     {{- $words = append $words (printf "%d %%" $weight) -}}
   {{- else if hasKey . "setMirror" -}}
     {{- $words = append $words (printf "copies of %d %%" (int .setMirror)) -}}
+  {{- else if hasKey . "setHeaderRoute" -}}
+    {{- $words = append $words (printf (ternary "requests of %s" "end of %s" (not (empty .setHeaderRoute.match))) .setHeaderRoute.name) -}}
   {{- else if hasKey . "checks" -}}
     {{- $seconds = addf $seconds (mulf $interval (float64 .checks)) -}}
     {{- if not $words -}}{{- $words = append $words (printf "%d checks %s" (int .checks) $users) -}}{{- end -}}

@@ -140,14 +140,6 @@ be false or empty without a word, and a Service that is not enabled would be del
 {{- if $.analysis.configTracking -}}
   {{- fail "canary.analysis.configTracking comes with a later version of Serin, which refuses a Canary that has it: take it out" -}}
 {{- end -}}
-{{- if get ($.analysis.comparison | default dict) "enabled" -}}
-  {{- fail "canary.analysis.comparison.enabled comes with a later version of Serin: take it out, or set it to false" -}}
-{{- end -}}
-{{- range $index, $step := $.analysis.steps -}}
-  {{- if hasKey $step "setHeaderRoute" -}}
-    {{- fail (printf "canary.analysis.steps[%d].setHeaderRoute comes with a later version of Serin: take it out" $index) -}}
-  {{- end -}}
-{{- end -}}
 {{- if and $.analysis.mirror (or $.hold $.manual) -}}
   {{- fail "canary.analysis.mirror does not go with canary.hold or canary.manual: write canary.analysis.steps, with {setMirror: 100} where copies begin and {setMirror: 0} where they end" -}}
 {{- end -}}

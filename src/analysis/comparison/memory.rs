@@ -2,31 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use serde::{Deserialize, Serialize};
 
 use crate::analysis::comparison::evidence::{Evidence, Terms};
 use crate::analysis::comparison::grid::{Likelihood, POINTS};
 use crate::analysis::counts::Counts;
+use crate::crd::comparison::PackedEvidence;
 
 /// Which form of memory this is. Another is not read: it may mean the same numbers differently.
 const FORM: u32 = 1;
-
-/// The evidence of one metric, packed. What it says is nobody's business but this module's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Memory {
-    form: u32,
-    /// All shared steps of the plan, and the current one.
-    steps: u32,
-    step: u32,
-    crossed: bool,
-    proven: bool,
-    /// What has to be exact, as f64 in the order of `numbers`.
-    sums: String,
-    /// ℓ − ℓ(ρ₀) on the grid and at `ρ_b`, as f32: one part in 10⁷ of a logarithm of at most 600.
-    attempt: String,
-    since_step: String,
-}
 
 /// What a memory held.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +21,7 @@ pub struct Remembered {
     pub common_time: Option<f64>,
 }
 
-impl Memory {
+impl PackedEvidence {
     /// Packs the evidence, and the common time up to which it was counted.
     #[must_use]
     pub fn new(evidence: &Evidence, common_time: Option<f64>) -> Self {
@@ -206,27 +189,27 @@ mod tests {
         evidence
     }
 
-    fn busy() -> Memory {
+    fn busy() -> PackedEvidence {
         let mut evidence = evidence(&[
             round(1_234.5, 98_765.4, 5.25, 9.125),
             round(2000.1, 8000.2, 12.0, 8.5),
         ]);
         evidence.crossed = true;
-        Memory::new(&evidence, Some(1_753_000_000.123))
+        PackedEvidence::new(&evidence, Some(1_753_000_000.123))
     }
 
     #[test]
     fn a_memory_is_about_a_kibibyte() {
         let text = serde_json::to_string(&busy()).expect("it is JSON");
         assert!(text.len() < 1200, "{}", text.len());
-        let back: Memory = serde_json::from_str(&text).expect("it is a memory");
+        let back: PackedEvidence = serde_json::from_str(&text).expect("it is a memory");
         assert_eq!(back, busy());
     }
 
     #[test]
     fn what_has_to_be_exact_is() {
         let before = evidence(&[round(1_234.5, 98_765.4, 5.25, 9.125)]);
-        let memory = Memory::new(&before, Some(1_753_000_000.123));
+        let memory = PackedEvidence::new(&before, Some(1_753_000_000.123));
         let remembered = memory.unpack().expect("it can be read");
         assert_eq!(remembered.common_time, Some(1_753_000_000.123));
         let mut after = remembered.evidence;
@@ -242,7 +225,7 @@ mod tests {
             ..evidence(&[]).terms
         };
         let fresh = Evidence::new(terms, 1);
-        let remembered = Memory::new(&fresh, None).unpack();
+        let remembered = PackedEvidence::new(&fresh, None).unpack();
         let expected = Remembered {
             evidence: fresh,
             common_time: None,
@@ -252,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_nothing() {
-        type Damage = fn(&mut Memory);
+        type Damage = fn(&mut PackedEvidence);
         let damages: [Damage; 7] = [
             |memory| memory.form = 2,
             |memory| memory.sums.truncate(16),
@@ -284,7 +267,7 @@ mod tests {
         #[test]
         fn a_restart_changes_evidence_by_less_than_a_ten_thousandth(rounds in any_rounds()) {
             let before = evidence(&rounds);
-            let remembered = Memory::new(&before, None).unpack().expect("it can be read");
+            let remembered = PackedEvidence::new(&before, None).unpack().expect("it can be read");
             let after = remembered.evidence;
             prop_assert!((before.ln_e() - after.ln_e()).abs() < 1e-4);
             let passes = before.ln_pass().zip(after.ln_pass()).expect("there is a limit");

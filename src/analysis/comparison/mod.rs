@@ -11,6 +11,7 @@ pub mod bursts;
 pub mod evidence;
 pub mod forecast;
 mod grid;
+pub mod halves;
 pub mod joint;
 mod limit;
 mod line;

@@ -19,6 +19,7 @@ pub(super) fn check(spec: &CanarySpec, found: &mut Findings) {
     hooks::check(&spec.analysis, found);
     matching::check(&spec.analysis, found);
     affinity::check(&spec.analysis, found);
+    comparison(&spec.analysis, found);
     later(&spec.analysis, found);
 }
 
@@ -98,11 +99,6 @@ fn steps(steps: &[Step], found: &mut Findings) {
             *checks == Some(0),
             &format!("{field}.checks"),
             "must be 1 or more",
-        );
-        found.later(
-            set_header_route.is_some(),
-            &format!("{field}.setHeaderRoute"),
-            "routes by header come",
         );
     }
     let weights: Vec<i32> = steps.iter().filter_map(|step| step.set_weight).collect();
@@ -209,16 +205,19 @@ fn limits(field: &str, metric: &Metric, found: &mut Findings) {
     );
 }
 
-fn later(analysis: &Analysis, found: &mut Findings) {
-    let compared = analysis
-        .comparison
-        .as_ref()
-        .and_then(|comparison| comparison.enabled);
+fn comparison(analysis: &Analysis, found: &mut Findings) {
+    let Some(comparison) = &analysis.comparison else {
+        return;
+    };
+    let both = comparison.tolerance.zip(comparison.non_inferiority);
     found.refuse_if(
-        compared == Some(true),
-        "analysis.comparison.enabled",
-        "the comparison with stable comes with a later version; remove the field, or set it to false",
+        both.is_some_and(|(tolerance, bound)| tolerance > bound),
+        "analysis.comparison.tolerance",
+        "is greater than nonInferiority: what is tolerated could never be promoted",
     );
+}
+
+fn later(analysis: &Analysis, found: &mut Findings) {
     found.later(
         analysis.config_tracking,
         "analysis.configTracking",

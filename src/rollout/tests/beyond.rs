@@ -276,6 +276,7 @@ fn people_read_what_the_canary_gets() {
         canary: Weight::new(10),
         matched: true,
         mirror: Weight::new(40),
+        ..Routes::default()
     };
     let rows = [
         (Routes::default(), "0 %", "Routes { canary: Weight(0) }"),

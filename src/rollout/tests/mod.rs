@@ -3,7 +3,9 @@
 mod adoption;
 mod alerts;
 mod beyond;
+mod comparison;
 mod crashes;
+mod header_routes;
 mod hooks;
 mod known_bugs;
 mod model;
@@ -99,7 +101,9 @@ fn errors_of_the_candidate_bring_the_weight_to_zero() {
     assert_eq!(model.weight(), 0);
     assert!(model.seen.canary.is_none());
     assert!(
-        status.message.contains("request-success-rate 95"),
+        status
+            .message
+            .contains("request-success-rate is worse than stable's"),
         "{}",
         status.message
     );

@@ -41,6 +41,8 @@ pub(crate) struct Model {
     pub(crate) reply: Option<Answer>,
     /// Pods are counted, not proxies.
     pub(crate) by_pods: bool,
+    /// What stable's Pods counted before.
+    pub(crate) history: Vec<Vec<Counter>>,
     /// A canary that is placed gets this readiness.
     pub(crate) health: Readiness,
     /// What the router says of a weight that is written.
@@ -108,6 +110,7 @@ impl Model {
             server_down: false,
             reply: None,
             by_pods: false,
+            history: Vec::new(),
             health: Readiness::Ready,
             router: Acceptance::Accepted,
             never_starts: None,
@@ -293,7 +296,11 @@ impl Model {
         let routes = self.seen.split.as_ref().and_then(|split| split.routes);
         let routes = routes.unwrap_or_default();
         let share = f64::from(self.misrouted.unwrap_or(self.weight())) / 100.0;
-        let matched = if routes.matched { self.matching } else { 0.0 };
+        let matched = if routes.by_request() {
+            self.matching
+        } else {
+            0.0
+        };
         let share = matched + (1.0 - matched) * share;
         let copies = f64::from(routes.mirror.percent()) / 100.0;
         let count = self.rate * time.as_secs_f64();
@@ -417,6 +424,7 @@ impl Model {
             Check::Metric(_) if self.reply.is_some() => self.reply.clone().unwrap(),
             Check::Metric(metric) => match metric.reading {
                 Reading::Counters(at) => Answer::Counters(self.counters(at)),
+                Reading::History { .. } => Answer::History(self.history.clone()),
                 _ => Answer::Value(self.value),
             },
         }
@@ -503,7 +511,7 @@ impl Model {
             Action::Route(routes) if self.raises(*routes) => {
                 let arm = &self.seen.canary.as_ref().expect("a canary").arm;
                 let part = routes.canary.max(routes.mirror).percent();
-                let part = if routes.matched { 100 } else { part };
+                let part = if routes.by_request() { 100 } else { part };
                 let share = match self.canary.spec.canary.replicas {
                     None => u32::from(part) * target.unwrap().replicas as u32,
                     Some(_) => 1,

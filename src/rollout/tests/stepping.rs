@@ -79,7 +79,7 @@ fn a_step_stands_while_its_route_is_not_in_force() {
 
 #[test]
 fn failed_checks_end_an_attempt_at_the_threshold() {
-    let steps = json!({"interval": "10s", "checks": 10, "threshold": 3, "stepWeights": [10]});
+    let steps = json!({"interval": "10s", "checks": 10, "threshold": 3, "stepWeights": [10], "comparison": {"enabled": false}});
     let mut model = shipped(&steps);
     model.errors = 0.2;
     for failures in [1, 2] {

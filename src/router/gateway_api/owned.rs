@@ -172,7 +172,7 @@ struct Wanted<'a> {
     port: i64,
     timeout: Option<&'a str>,
     routes: Routes,
-    matches: &'a [RequestMatch],
+    matches: Vec<RequestMatch>,
     cohorts: Option<Cohorts<'a>>,
     of: &'a Canary,
 }
@@ -242,7 +242,7 @@ impl Wanted<'_> {
         let rule = self.edit_rule(rule.unwrap_or_else(|| json!({})), marked);
         let mut rules = vec![rule];
         if !self.matches.is_empty() {
-            rules.push(self.alone(true, &beyond::gateway_api(self.matches), marked));
+            rules.push(self.alone(true, &beyond::gateway_api(&self.matches), marked));
         }
         if let Some(cohorts) = self.cohorts {
             let kept = cohorts.kept();

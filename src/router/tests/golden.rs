@@ -45,8 +45,11 @@ fn tell(provider: &str, percent: u8) {
 pub(super) fn asked(canary: &Canary, percent: u8) -> Routes {
     let analysis = &canary.spec.analysis;
     let mirror = i32::from(analysis.mirror) * analysis.mirror_weight.unwrap_or(100);
+    let status = canary.status.as_ref();
+    let step = status.and_then(|status| status.plan.first());
     Routes {
         matched: !analysis.matches.is_empty(),
+        headers: step.map(|step| step.header_routes).unwrap_or_default(),
         mirror: Weight::new(u8::try_from(mirror).unwrap()),
         ..split(percent)
     }

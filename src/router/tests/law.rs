@@ -24,7 +24,7 @@ fn asked_by(router: &dyn Router, provider: &str, canary: &Canary, world: &World)
     let problems = router.problems(canary, &world.seen());
     let refused = problems
         .iter()
-        .any(|problem| problem.message.starts_with("spec.analysis.m"));
+        .any(|problem| problem.message.starts_with("spec.analysis."));
     let asked = |percent| {
         if refused {
             split(percent)

@@ -96,7 +96,11 @@ function stop(view, step, index, here) {
 
 // What the canary gets beside its share of the requests.
 function beside(step) {
-  const parts = [step.matched && 'matching requests', step.mirror && `copies of ${step.mirror} %`].filter(Boolean);
+  const parts = [
+    step.matched && 'matching requests',
+    step.headerRoutes && `requests of ${step.headerRoutes.join(', ')}`,
+    step.mirror && `copies of ${step.mirror} %`,
+  ].filter(Boolean);
   return parts.length === 0 ? null : h('span', { class: 'stop-checks' }, `and ${parts.join(', ')}`);
 }
 

@@ -54,7 +54,11 @@ impl CanaryView {
         Self {
             item: CanaryItem::of(canary),
             provider: canary.spec.provider.clone(),
-            plan: status.plan.iter().map(plan_step).collect(),
+            plan: status
+                .plan
+                .iter()
+                .map(|step| plan_step(&status, step))
+                .collect(),
             current: status.step.as_ref().map(|step| current(&status, step)),
             traffic: Traffic {
                 wanted: status.traffic.wanted,
@@ -66,6 +70,7 @@ impl CanaryView {
                 threshold: canary.spec.analysis.threshold,
             },
             checks: status.checks.into_iter().map(check).collect(),
+            comparison: status.comparison,
             diagnosis: status.diagnosis.into_iter().map(trouble).collect(),
             last_request: status.last_request.map(asked),
             history: status
@@ -139,10 +144,15 @@ fn stable(of: &StableStatus) -> Version {
     }
 }
 
-fn plan_step(step: &PlannedStep) -> PlanStep {
+fn plan_step(status: &CanaryStatus, step: &PlannedStep) -> PlanStep {
     PlanStep {
         weight: step.weight,
         matched: step.matched,
+        header_routes: step
+            .header_routes
+            .of(&status.header_routes)
+            .map(|route| route.name.clone())
+            .collect(),
         mirror: Some(step.mirror).filter(|share| *share > 0),
         checks: step.checks,
         pause: match step.pause {

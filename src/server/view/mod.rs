@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::crd::comparison::ComparisonStatus;
 use crate::crd::moment::Moment;
 use crate::crd::status::{CheckVerdict, Mark, Outcome, Phase, RequestOutcome, Wait};
 
@@ -82,6 +83,9 @@ pub struct CanaryView {
     pub failed_checks: FailedChecks,
     /// The last round of checks, worst first.
     pub checks: Vec<Check>,
+    /// How canary and stable compare, in each metric that counts requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub comparison: Vec<ComparisonStatus>,
     /// Pods that do not start.
     pub diagnosis: Vec<Trouble>,
     /// What a person asked for last.
@@ -151,6 +155,9 @@ pub struct PlanStep {
     /// Requests that `analysis.match` describes go to the canary, whatever its weight.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub matched: bool,
+    /// The steps `setHeaderRoute` whose requests go to the canary, whatever its weight, by their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub header_routes: Vec<String>,
     /// Share of requests that are copied to the canary, in percent, if any are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<u8>,

@@ -49,6 +49,42 @@ pub(super) async fn a_header_decides_at_an_ingress(s: &Scenario) -> Result<()> {
     tried_by_insiders(s, GATEWAY, "x-canary: insider").await
 }
 
+/// Steps that give insiders the canary, alone and then beside a share, and take them back among everybody.
+pub(super) async fn a_step_sends_insiders_ahead(s: &Scenario) -> Result<()> {
+    let header = json!([{"headerName": "x-canary", "headerValue": {"exact": "insider"}}]);
+    let steps = json!([
+        {"setHeaderRoute": {"name": "insiders", "match": header}}, {"checks": 3},
+        {"setWeight": 30}, {"checks": 3}, {"setHeaderRoute": {"name": "insiders"}}, {"checks": 3},
+    ]);
+    s.adopt("1.0.0", 3, &json!({"interval": "5s", "steps": steps}))
+        .await?;
+    let load = s.load_at(GATEWAY, OTHERS).await?;
+    let insiders = insiders(s, GATEWAY, "x-canary: insider")?;
+    s.ship("2.0.0").await?;
+    // Shares of the others and of insiders in each step; of 30 % some requests are more or fewer.
+    for (step, wanted) in [(0, (0.0, 1.0)), (1, (0.3, 1.0)), (2, (0.3, 0.3))] {
+        passed_in(s, step, 1).await?;
+        let from = SystemTime::now();
+        passed_in(s, step, 2).await?;
+        let to = SystemTime::now();
+        let (others, those) = (load.window(from, to)?, insiders.window(from, to)?);
+        for (who, seen, wanted) in [("others", others, wanted.0), ("insiders", those, wanted.1)] {
+            let seen = seen.share("2.0.0");
+            let is_right = if wanted == 0.3 {
+                (seen - wanted).abs() < 0.15
+            } else {
+                seen == wanted
+            };
+            ensure!(is_right, "{who} saw {seen} in step {step}, not {wanted}");
+        }
+    }
+    s.phase("Succeeded", RELEASE).await?;
+    s.main_runs("2.0.0").await?;
+    s.no_request_lost(insiders)?;
+    s.no_request_lost(load)?;
+    Ok(())
+}
+
 /// Copies go to the canary before any user does. Errors among its answers reach nobody, and reject it.
 pub(super) async fn contours_copies_find_errors_before_users_do(s: &Scenario) -> Result<()> {
     let analysis = json!({"interval": "4s", "checks": 2, "threshold": 2, "stepWeights": [50], "maxWait": "20s", "mirror": true});
@@ -124,9 +160,14 @@ fn insiders(s: &Scenario, proxy: &str, mark: &str) -> Result<Load> {
 
 /// So many rounds of checks have passed in the first step.
 async fn passed(s: &Scenario, rounds: u64) -> Result<()> {
-    let what = format!("{rounds} rounds have passed");
+    passed_in(s, 0, rounds).await
+}
+
+/// So many rounds of checks have passed in a step.
+async fn passed_in(s: &Scenario, step: u64, rounds: u64) -> Result<()> {
+    let what = format!("{rounds} rounds have passed in step {step}");
     s.until(&what, RELEASE, |canary| {
-        canary["status"]["step"]["index"] == 0
+        canary["status"]["step"]["index"].as_u64() == Some(step)
             && canary["status"]["step"]["passed"].as_u64() >= Some(rounds)
     })
     .await

@@ -5,6 +5,7 @@ mod broken;
 mod change;
 mod chart;
 mod colours;
+mod comparison;
 mod conformance;
 mod control;
 mod crash;
@@ -101,9 +102,15 @@ pub(crate) static ALL: &[Case] = &[
     case!(27, beyond::insiders_alone_try_a_release),
     case!(27, beyond::contours_users_are_told_apart_by_a_cookie),
     case!(27, beyond::a_header_decides_at_an_ingress),
+    case!(27, beyond::a_step_sends_insiders_ahead),
     case!(27, beyond::contours_copies_find_errors_before_users_do),
     case!(28, sharing::users_stay_where_they_are),
     case!(28, sharing::contours_users_stay_where_they_are),
+    case!(29, comparison::equal_errors_on_both_arms_are_promoted),
+    case!(
+        29,
+        comparison::a_release_that_is_worse_than_stable_is_rejected
+    ),
     case!(15, conformance::the_gate_holds_beside_a_running_serin),
     case!(0, release::a_rollout_without_serin_loses_nothing),
     case!(1, release::a_good_release_is_promoted),

@@ -23,7 +23,7 @@ pub(super) fn router(
         &[
             (
                 "managedRoutes",
-                "routes by header and mirroring are not there yet",
+                "routes in routeRefs get weights alone, no rules by header and no copies",
             ),
             ("maxTrafficWeight", "weights are percentages"),
         ],

@@ -285,8 +285,8 @@ impl Steps {
         step.hand_over(
             &[
                 ("experiment", "experiments are not there: what this one started and measured has to be done in another way"),
-                ("setHeaderRoute", "routes by header are not there yet: the step is left out"),
-                ("setMirrorRoute", "mirroring is not there yet: the step is left out"),
+                ("setHeaderRoute", "routes in routeRefs get weights alone: the step is left out; with a route that Serin makes it can be taken over as it is"),
+                ("setMirrorRoute", "routes in routeRefs get weights alone: the step is left out; with a route that Serin makes it is {setMirror: PERCENT}"),
                 ("plugin", "plugins are not there: the step is left out"),
                 ("replicaProgressThreshold", "all Pods of the canary have to be ready; analysis.canaryReadyThreshold takes less"),
             ],

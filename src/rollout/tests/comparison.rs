@@ -1,0 +1,258 @@
+//! The comparison with stable, in whole attempts.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::analysis::Counter;
+use crate::crd::status::{CheckVerdict, Mark, Outcome, Phase, Release};
+use crate::rollout::tests::model::Model;
+
+fn analysis() -> Value {
+    json!({"interval": "60s", "checks": 3, "stepWeights": [10, 50], "threshold": 5})
+}
+
+/// Plays a release with these shares of bad requests of canary and stable, at so many requests a second.
+fn played(analysis: &Value, rate: f64, (canary, stable): (f64, f64)) -> Model {
+    let mut model = Model::adopted(analysis);
+    model.rate = rate;
+    model.stable_errors = stable;
+    model.pass(Duration::from_secs(3600));
+    model.errors = canary;
+    model.ship("v2");
+    model.run();
+    model
+}
+
+fn last(model: &Model) -> Release {
+    model.status().history[0].clone()
+}
+
+/// Within the fixed limit of 1 %, and yet eight times as bad as stable.
+#[test]
+fn a_canary_that_is_worse_than_stable_is_rejected_within_its_limit() {
+    let model = played(&analysis(), 200.0, (0.008, 0.001));
+    assert_eq!(last(&model).outcome, Outcome::RolledBack);
+    let reason = last(&model).reason;
+    assert!(
+        reason.starts_with("request-success-rate is worse than stable's"),
+        "{reason}"
+    );
+    assert!(reason.contains("evidence"), "{reason}");
+    assert!(
+        !model.did("Route(Routes { canary: Weight(50)"),
+        "{:#?}",
+        model.trace
+    );
+    let shown = &model.status().comparison[0];
+    assert_eq!(shown.metric, "request-success-rate");
+    assert!(
+        shown.canary.bad >= 5 && shown.stable.requests > shown.canary.requests,
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn equal_arms_are_promoted_with_evidence() {
+    for errors in [0.0, 0.001, 0.005] {
+        let model = played(&analysis(), 200.0, (errors, errors));
+        let last = last(&model);
+        assert_eq!(last.outcome, Outcome::Promoted, "{errors}: {}", last.reason);
+        assert!(!last.marks.contains(&Mark::Unproven), "{errors}: {last:?}");
+    }
+}
+
+/// Both arms fail for half a minute: the guard is excused, and the comparison sees no difference.
+#[test]
+fn what_fails_on_both_arms_alike_rejects_nobody() {
+    let mut model = Model::adopted(&analysis());
+    model.ship("v2");
+    model.run_to(50);
+    model.run_for(Duration::from_secs(20));
+    (model.errors, model.stable_errors) = (0.5, 0.5);
+    model.run_for(Duration::from_secs(30));
+    (model.errors, model.stable_errors) = (0.0, 0.0);
+    model.run();
+    assert_eq!(
+        last(&model).outcome,
+        Outcome::Promoted,
+        "{:#?}",
+        model.trace
+    );
+}
+
+/// What was healthy at 10 % outweighs nothing at 50 %.
+#[test]
+fn what_begins_at_a_later_weight_is_found_there() {
+    let mut model = Model::adopted(&analysis());
+    model.stable_errors = 0.001;
+    model.errors = 0.001;
+    model.ship("v2");
+    model.run_to(50);
+    model.errors = 0.008;
+    model.run();
+    assert_eq!(last(&model).outcome, Outcome::RolledBack);
+    assert!(
+        last(&model).reason.contains("worse than stable"),
+        "{}",
+        last(&model).reason
+    );
+}
+
+/// The last share is not left before there is evidence, and waiting for it is no failure.
+#[test]
+fn promotion_waits_for_evidence() {
+    let quick = json!({"interval": "10s", "checks": 1, "stepWeights": [50], "threshold": 5});
+    let mut model = Model::adopted(&quick);
+    model.rate = 20.0;
+    model.pass(Duration::from_secs(3600));
+    model.ship("v2");
+    model.run_until(|model| {
+        let checks = &model.status().checks;
+        checks
+            .iter()
+            .any(|check| check.name == "comparison" && check.verdict == CheckVerdict::Inconclusive)
+    });
+    let status = model.status();
+    assert_eq!(status.phase, Phase::Progressing, "{:#?}", model.trace);
+    assert_eq!(status.failed_checks, 0);
+    assert!(
+        status.message.contains("evidence for promotion"),
+        "{}",
+        status.message
+    );
+    model.run();
+    let last = last(&model);
+    assert_eq!(last.outcome, Outcome::Promoted);
+    assert!(!last.marks.contains(&Mark::Unproven));
+    let took = last.ended_at.since(last.started_at.unwrap());
+    assert!(
+        took > Duration::from_secs(80),
+        "404 clean requests at 5 a second and arm, twice: {took:?}"
+    );
+}
+
+#[test]
+fn without_the_comparison_limits_alone_decide() {
+    let mut off = analysis();
+    off["comparison"] = json!({"enabled": false});
+    let model = played(&off, 200.0, (0.008, 0.001));
+    assert_eq!(last(&model).outcome, Outcome::Promoted);
+    assert!(model.status().comparison.is_empty());
+}
+
+/// Users who are chosen are no sample of all: their errors may be their own.
+#[test]
+fn chosen_users_are_not_compared() {
+    let mut chosen = analysis();
+    chosen["match"] = json!([{"headers": {"x": {"exact": "y"}}}]);
+    let model = played(&chosen, 200.0, (0.008, 0.001));
+    assert_eq!(
+        last(&model).outcome,
+        Outcome::Promoted,
+        "{}",
+        last(&model).reason
+    );
+}
+
+/// A controller that starts anew reads the same counters, and decides the same at the same time.
+#[test]
+fn a_new_controller_decides_as_the_old_one_would() {
+    let end = |dies_after: Option<usize>| {
+        let mut model = Model::adopted(&analysis());
+        model.stable_errors = 0.001;
+        model.errors = 0.004;
+        model.dies_after = dies_after;
+        model.ship("v2");
+        model.run();
+        let last = last(&model);
+        (
+            last.outcome,
+            last.ended_at.since(last.started_at.unwrap()).as_secs(),
+        )
+    };
+    let (outcome, seconds) = end(None);
+    assert_eq!(outcome, Outcome::RolledBack);
+    for writes in 0..12 {
+        let (again, later) = end(Some(writes));
+        assert_eq!(again, outcome, "after {writes} writes");
+        assert!(
+            later.abs_diff(seconds) <= 15,
+            "{later} s in place of {seconds} s"
+        );
+    }
+}
+
+#[test]
+fn evidence_that_cannot_be_read_begins_anew_and_that_is_said() {
+    let mut model = Model::adopted(&analysis());
+    model.ship("v2");
+    model.run_to(50);
+    let status = model.canary.status.as_mut().unwrap();
+    let memory = status.memory.as_mut().unwrap();
+    memory
+        .comparison
+        .values_mut()
+        .for_each(|it| it.attempt.clear());
+    model.run();
+    assert!(model.said.iter().any(|note| note.reason == "EvidenceLost"));
+    assert_eq!(last(&model).outcome, Outcome::Promoted);
+}
+
+/// A looser tolerance in mid-attempt begins the evidence anew; it is not held to what was asked before.
+#[test]
+fn other_terms_begin_the_evidence_anew() {
+    let mut model = Model::adopted(&analysis());
+    (model.errors, model.stable_errors) = (0.003, 0.001);
+    model.ship("v2");
+    model.run_to(10);
+    model.run_for(Duration::from_secs(40));
+    model.edit(|spec| {
+        let loose = json!({"tolerance": 20.0, "nonInferiority": 40.0});
+        spec.analysis.comparison = Some(serde_json::from_value(loose).unwrap());
+    });
+    model.run();
+    assert_eq!(
+        last(&model).outcome,
+        Outcome::Promoted,
+        "{}",
+        last(&model).reason
+    );
+}
+
+/// Errors of stable fall on one Pod at a time: so few of them prove less, or nothing.
+#[test]
+fn bursts_are_measured_and_too_wild_ones_are_not_compared() {
+    let history = |burst: f64| {
+        let mut bad = [0.0, 0.0];
+        let times = (0..80_u32).map(|time| {
+            bad[time as usize % 2] += burst;
+            let pod = |process: &str, bad| Counter {
+                process: process.to_owned(),
+                canary: false,
+                canary_pod: false,
+                all: f64::from(time) * 1000.0,
+                bad,
+                at: f64::from(time) * 15.0,
+            };
+            vec![pod("a", bad[0]), pod("b", bad[1])]
+        });
+        times.collect::<Vec<_>>()
+    };
+    for (burst, dispersion) in [(5.0, Some("6.6")), (40.0, None)] {
+        let mut model = Model::adopted(&analysis());
+        model.history = history(burst);
+        model.ship("v2");
+        model.run_to(10);
+        model.run_for(Duration::from_secs(100));
+        let shown = model.status().comparison;
+        let shown = shown.first().map(|it| it.dispersion.clone());
+        let is_right = match dispersion {
+            Some(begin) => shown.as_ref().is_some_and(|it| it.starts_with(begin)),
+            None => shown.is_none(),
+        };
+        assert!(is_right, "{shown:?}: {:?}", model.status().memory);
+        let said = model.said.iter().any(|note| note.reason == "NotCompared");
+        assert_eq!(said, dispersion.is_none());
+    }
+}
