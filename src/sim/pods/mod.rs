@@ -17,6 +17,7 @@ use crate::sim::behaviour::Behaviours;
 use crate::sim::field::{after, after_ms, count, is_going, text, time};
 use crate::sim::nodes::lost_since;
 use crate::sim::pods::life::{Life, Scene};
+use crate::sim::pods::place::Room;
 use crate::sim::queue::Queue;
 use crate::sim::report::{Said, report};
 use crate::sim::store::{Event, Happened, Key};
@@ -38,6 +39,8 @@ pub struct Pods {
     lives: BTreeMap<Key, Life>,
     unplaced: BTreeSet<Key>,
     addresses: BTreeMap<String, u32>,
+    /// What is left on the nodes, while Pods are placed.
+    room: Option<Room>,
 }
 
 impl Pods {
@@ -51,6 +54,7 @@ impl Pods {
             lives: BTreeMap::new(),
             unplaced: BTreeSet::new(),
             addresses: BTreeMap::new(),
+            room: None,
         }
     }
 }
@@ -62,6 +66,7 @@ impl Actor for Pods {
             self.hear(api, event);
         }
         self.heed_behaviours(api);
+        self.room = None;
         for key in self.queue.take(api.now()) {
             if let Some(again) = self.look(api, &key) {
                 self.queue.at(key, again);
@@ -123,7 +128,8 @@ impl Pods {
 
     fn place(&mut self, api: &Api, key: &Key, pod: &Value) {
         let who = scheduler();
-        match place::find(api, pod) {
+        let room = self.room.get_or_insert_with(|| Room::of(api));
+        match room.take(pod) {
             Ok(node) => {
                 self.unplaced.remove(key);
                 let bound = api.update(&who, key, Part::Main, |pod| {

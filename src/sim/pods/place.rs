@@ -1,12 +1,14 @@
 //! On which node a Pod goes: one that is ready, takes it, and has room.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::sim::api::Api;
 use crate::sim::field::{is_true, list, pairs, text};
 use crate::sim::quantity::thousandths;
+use crate::sim::store::Key;
 
 /// Containers' names of what a node has.
 const RESOURCES: [&str; 2] = ["cpu", "memory"];
@@ -17,24 +19,55 @@ struct Used {
     resources: [i64; 2],
 }
 
-/// The node that has the fewest Pods of those that fit, or why there is none, in the words of the scheduler.
-pub(super) fn find(api: &Api, pod: &Value) -> Result<String, String> {
-    let used = used(api);
-    let nodes = api.list("", "nodes", None);
-    let mut best: Option<(i64, String)> = None;
-    let mut refused = BTreeMap::<String, usize>::new();
-    for (key, node) in &nodes {
-        let used = used.get(&key.name).copied().unwrap_or_default();
-        match refusal(node, pod, used) {
-            Some(why) => *refused.entry(why).or_default() += 1,
-            None if best.as_ref().is_none_or(|(pods, _)| used.pods < *pods) => {
-                best = Some((used.pods, key.name.clone()));
-            }
-            None => {}
+impl Used {
+    fn add(&mut self, pod: &Value) {
+        self.pods += 1;
+        for (sum, more) in self.resources.iter_mut().zip(requested(pod)) {
+            *sum += more;
         }
     }
-    best.map(|(_, name)| name)
-        .ok_or_else(|| unschedulable(nodes.len(), &refused))
+}
+
+/// The room of all nodes at one moment: counted once for all Pods that are placed then.
+#[derive(Debug)]
+pub(super) struct Room {
+    nodes: Vec<(Key, Arc<Value>)>,
+    used: BTreeMap<String, Used>,
+}
+
+impl Room {
+    /// As the API server shows it now.
+    pub(super) fn of(api: &Api) -> Self {
+        Self {
+            nodes: api.list("", "nodes", None),
+            used: used(api),
+        }
+    }
+
+    /// The node for a Pod, on which it has its room from now on; or why there is none.
+    pub(super) fn take(&mut self, pod: &Value) -> Result<String, String> {
+        let node = self.find(pod)?;
+        self.used.entry(node.clone()).or_default().add(pod);
+        Ok(node)
+    }
+
+    /// The node that has the fewest Pods of those that fit, or why there is none, in the words of the scheduler.
+    fn find(&self, pod: &Value) -> Result<String, String> {
+        let mut best: Option<(i64, String)> = None;
+        let mut refused = BTreeMap::<String, usize>::new();
+        for (key, node) in &self.nodes {
+            let used = self.used.get(&key.name).copied().unwrap_or_default();
+            match refusal(node, pod, used) {
+                Some(why) => *refused.entry(why).or_default() += 1,
+                None if best.as_ref().is_none_or(|(pods, _)| used.pods < *pods) => {
+                    best = Some((used.pods, key.name.clone()));
+                }
+                None => {}
+            }
+        }
+        best.map(|(_, name)| name)
+            .ok_or_else(|| unschedulable(self.nodes.len(), &refused))
+    }
 }
 
 fn unschedulable(nodes: usize, refused: &BTreeMap<String, usize>) -> String {
@@ -76,11 +109,7 @@ fn used(api: &Api) -> BTreeMap<String, Used> {
         if node.is_empty() || ["Succeeded", "Failed"].contains(&text(&pod, "/status/phase")) {
             continue;
         }
-        let used = all.entry(node.to_owned()).or_default();
-        used.pods += 1;
-        for (sum, more) in used.resources.iter_mut().zip(requested(&pod)) {
-            *sum += more;
-        }
+        all.entry(node.to_owned()).or_default().add(&pod);
     }
     all
 }
