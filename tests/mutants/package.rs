@@ -54,7 +54,7 @@ impl Package {
         alone.lock()?;
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         write(root, &folder)?;
-        let externs = build(&folder)?;
+        let externs = build(root, &folder)?;
         let libraries = folder.join("target/debug/deps");
         Ok(Self {
             folder,
@@ -154,7 +154,8 @@ fn marks(objects: &str) -> Result<String> {
 }
 
 /// Builds what the core depends on; the name and library of each.
-fn build(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+fn build(root: &Path, folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let manifest = text_of(&root.join("Cargo.toml"))?;
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
         .args([
@@ -177,7 +178,7 @@ fn build(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let said = String::from_utf8(output.stdout)?;
     let mut externs = BTreeMap::new();
     for line in said.lines() {
-        if let Some((name, path)) = library(&serde_json::from_str(line)?)
+        if let Some((name, path)) = library(&manifest, &serde_json::from_str(line)?)
             && externs.insert(name.clone(), path).is_some()
         {
             bail!("{name} is built in two versions");
@@ -192,16 +193,26 @@ fn build(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 }
 
 /// Name and file of a library that the core uses.
-fn library(message: &serde_json::Value) -> Option<(String, PathBuf)> {
+fn library(manifest: &str, message: &serde_json::Value) -> Option<(String, PathBuf)> {
     let name = message["target"]["name"].as_str()?.replace('-', "_");
-    let used = name == "base" || USED.iter().any(|used| used.replace('-', "_") == name);
+    let used = USED.iter().find(|used| used.replace('-', "_") == name);
+    let ours = name == "base"
+        || used.is_some_and(|used| is_asked_for(manifest, used, &message["package_id"]));
     let asserts = message["profile"]["debug_assertions"].as_bool()?;
     let files = message["filenames"]
         .as_array()
-        .filter(|_| used && asserts)?;
+        .filter(|_| ours && asserts)?;
     let mut files = files.iter().filter_map(|file| file.as_str());
     let file = files.find(|file| file.ends_with(".rlib"))?;
     Some((name, file.into()))
+}
+
+/// Whether a package has the version that the manifest asks for: what others depend on may have another.
+fn is_asked_for(manifest: &str, name: &str, package: &serde_json::Value) -> bool {
+    let line = dependency(manifest, name).unwrap_or_default();
+    let version = line.split('"').nth(1).unwrap_or_default();
+    let end = format!("#{name}@{version}.");
+    package.as_str().is_some_and(|id| id.contains(&end))
 }
 
 /// Copies a folder with all that is in it.

@@ -179,8 +179,8 @@ impl Evidence {
         shared
     }
 
-    /// Enters a shared step, which begins with no evidence of its own. The step that it already is in changes nothing; one
-    /// that was jumped over counts as one without any.
+    /// Enters a shared step, which begins with no evidence of its own; in a plan without any, the last weight is entered like
+    /// one. The step that it already is in changes nothing; one that was jumped over counts as one without evidence.
     pub fn enter(&mut self, step: u32) {
         if step <= self.step {
             return;

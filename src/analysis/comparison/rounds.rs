@@ -58,20 +58,15 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Goes on at a common time that was recorded: `counters` are what is read at that very time, now (M15).
+    /// Goes on at a common time that was recorded: the reading is made now, at that very time (M15).
     #[must_use]
-    pub fn resume(settled: f64, common_time: f64, counters: &[Counter]) -> Self {
+    pub fn resume(settled: f64, reading: &Reading<'_>) -> Self {
         let mut rounds = Self {
             settled: Some(settled),
-            common: Some(common_time),
+            common: Some(reading.at),
             ..Self::default()
         };
-        rounds.take(&Reading {
-            at: common_time,
-            counters,
-            began: &BTreeMap::new(),
-            grace: 0.0,
-        });
+        rounds.take(reading);
         rounds
     }
 
@@ -508,7 +503,13 @@ mod tests {
         read(&mut rounds, 1.0, &all(0.0));
         read(&mut rounds, 16.0, &all(15.0));
         let common = rounds.common_time().expect("a common time");
-        let mut resumed = Rounds::resume(0.0, common, &all(15.0));
+        let reading = Reading {
+            at: common,
+            counters: &all(15.0),
+            began: &BTreeMap::new(),
+            grace: 0.0,
+        };
+        let mut resumed = Rounds::resume(0.0, &reading);
         resumed.begin(0.0);
         let made = read(&mut rounds, 31.0, &all(30.0));
         assert_eq!(made, Some(round(30.0, 45.0, 15.0, 0.0)));
