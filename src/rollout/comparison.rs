@@ -208,7 +208,8 @@ pub(crate) fn judge(tick: &mut Tick<'_>, round: &Round) -> Option<Compared> {
         for (metric, rounds) in &mut rounds {
             let counters = counters(tick, metric, at);
             let counters = counters.filter(|_| rounds.common_time() < Some(at.as_seconds()));
-            if let Some(round) = counters.and_then(|counters| advance(rounds, at, counters)) {
+            let reading = counters.map(|counters| reading_of(at.as_seconds(), counters));
+            if let Some(round) = reading.and_then(|reading| rounds.advance(&reading)) {
                 complete.insert(metric.clone(), round);
             }
         }
@@ -223,17 +224,16 @@ pub(crate) fn judge(tick: &mut Tick<'_>, round: &Round) -> Option<Compared> {
     })
 }
 
-fn advance(
-    rounds: &mut Rounds,
-    at: Moment,
-    counters: &[Counter],
-) -> Option<crate::analysis::comparison::Round> {
-    rounds.advance(&rounds::Reading {
-        at: at.as_seconds(),
+/// When processes began is not known here: the first sample of a new one is a base.
+static UNKNOWN: BTreeMap<String, f64> = BTreeMap::new();
+
+fn reading_of(at: f64, counters: &[Counter]) -> rounds::Reading<'_> {
+    rounds::Reading {
+        at,
         counters,
-        began: &BTreeMap::new(),
+        began: &UNKNOWN,
         grace: 0.0,
-    })
+    }
 }
 
 fn counters<'a>(tick: &Tick<'a>, metric: &str, at: Moment) -> Option<&'a [Counter]> {
@@ -276,7 +276,7 @@ fn remembered(tick: &mut Tick<'_>, step: u32) -> Option<(Joint, BTreeMap<String,
                 rounds.begin(clock);
                 rounds
             },
-            |(at, counters)| Rounds::resume(clock, at, counters),
+            |(at, counters)| Rounds::resume(clock, &reading_of(at, counters)),
         );
         rounds.insert(metric.clone(), of_metric);
         let anew = || Evidence::new(terms.unwrap_or_else(|| unknown(tick)), step);
