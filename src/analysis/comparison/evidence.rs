@@ -240,6 +240,8 @@ impl Evidence {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::FRAC_1_SQRT_2;
+
     use super::*;
     use crate::analysis::comparison::round;
 
@@ -325,7 +327,7 @@ mod tests {
     #[test]
     fn the_ratio_has_its_confidence_sequence() {
         let rows = [
-            (vec![a()], 4.9992, 0.707_107, 26.908_685),
+            (vec![a()], 4.9992, FRAC_1_SQRT_2, 26.908_685),
             (vec![a(), b()], 5.5751, 1.681_793, 17.448_124),
             (
                 vec![round(5000.0, 5000.0, 40.0, 40.0)],

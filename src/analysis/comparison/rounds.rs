@@ -197,11 +197,11 @@ impl Rounds {
         self.processes
             .retain(|_, process| process.heard >= at - FORGOTTEN);
         for process in self.processes.values_mut() {
-            for line in [&mut process.canary, &mut process.stable] {
-                if let Some(line) = line {
-                    line.forget(needed);
-                }
-            }
+            let lines = [&mut process.canary, &mut process.stable];
+            lines
+                .into_iter()
+                .flatten()
+                .for_each(|line| line.forget(needed));
         }
     }
 
