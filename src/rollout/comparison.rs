@@ -93,8 +93,8 @@ fn last(plan: &[PlannedStep]) -> u32 {
 /// The last share of the plan that leaves stable something, as a part of 1; `None`: there is none, or nothing is compared.
 pub(crate) fn last_share(tick: &Tick<'_>, plan: &[PlannedStep]) -> Option<f64> {
     let weights = plan.iter().map(|step| step.weight);
-    let weights = weights.filter(|weight| (1..100).contains(weight) && is_random(tick));
-    weights.last().map(|weight| f64::from(weight) / 100.0)
+    let mut weights = weights.filter(|weight| (1..100).contains(weight) && is_random(tick));
+    weights.next_back().map(|weight| f64::from(weight) / 100.0)
 }
 
 /// Begins the comparison of an attempt whose plan stands: every metric that counts requests and decides.
