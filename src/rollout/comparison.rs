@@ -194,7 +194,11 @@ pub(crate) fn judge(tick: &mut Tick<'_>, round: &Round) -> Option<Compared> {
     let index = tick.step()?.index;
     let index = usize::try_from(index).unwrap_or(usize::MAX);
     let step = shared(&tick.status.plan).get(index).copied()?;
-    let (mut joint, mut rounds) = remembered(tick, step.max(1))?;
+    let Gathered {
+        mut joint,
+        mut rounds,
+        mut common,
+    } = gathered(tick, step.max(1))?;
     joint.enter(step.max(1));
     let mut all: Vec<Moment> = Vec::new();
     for common in rounds.values().map(Rounds::common_time) {
@@ -215,11 +219,11 @@ pub(crate) fn judge(tick: &mut Tick<'_>, round: &Round) -> Option<Compared> {
         }
         worse = worse.or(joint.add(&complete));
     }
-    let common = rounds.into_iter();
-    let common = common.map(|(metric, rounds)| (metric, rounds.common_time()));
+    let reached = rounds.into_iter();
+    common.extend(reached.map(|(metric, rounds)| (metric, rounds.common_time())));
     Some(Compared {
         joint,
-        common: common.collect(),
+        common,
         worse,
     })
 }
@@ -243,9 +247,18 @@ fn counters<'a>(tick: &Tick<'a>, metric: &str, at: Moment) -> Option<&'a [Counte
     }
 }
 
-/// The evidence in the status, and the rounds that go on from there. What cannot be read, or was gathered on other terms, begins
-/// anew.
-fn remembered(tick: &mut Tick<'_>, step: u32) -> Option<(Joint, BTreeMap<String, Rounds>)> {
+/// The evidence in the status, and what goes on from there.
+struct Gathered {
+    joint: Joint,
+    /// The rounds of those metrics whose counters are known at the time up to which they were counted. Of the others nothing is
+    /// taken in now, or what was counted would be counted again.
+    rounds: BTreeMap<String, Rounds>,
+    /// The time up to which each metric was counted.
+    common: BTreeMap<String, Option<f64>>,
+}
+
+/// Reads the status. What cannot be read, or was gathered on other terms, begins anew.
+fn gathered(tick: &mut Tick<'_>, step: u32) -> Option<Gathered> {
     let clock = tick.step()?.clock_at?.as_seconds();
     let packed = tick.status.memory.as_ref()?.comparison.clone();
     if packed.is_empty() {
@@ -253,6 +266,7 @@ fn remembered(tick: &mut Tick<'_>, step: u32) -> Option<(Joint, BTreeMap<String,
     }
     let mut evidence = BTreeMap::new();
     let mut rounds = BTreeMap::new();
+    let mut reached = BTreeMap::new();
     for (metric, packed) in &packed {
         let plan = tick.seen.metrics.iter().find(|it| it.name == *metric);
         let terms = plan.map(|plan| terms(tick, plan, &tick.status.plan));
@@ -268,22 +282,31 @@ fn remembered(tick: &mut Tick<'_>, step: u32) -> Option<(Joint, BTreeMap<String,
         let terms = terms.map(|terms| Terms { phi, ..terms });
         let known = known.filter(|it| terms.is_none_or(|terms| *it.evidence.terms() == terms));
         let common = known.as_ref().and_then(|it| it.common_time);
+        reached.insert(metric.clone(), common);
         let base = common.filter(|at| in_step(tick, *at));
-        let base = base.and_then(|at| Some((at, counters(tick, metric, moment(at))?)));
-        let of_metric = base.map_or_else(
-            || {
-                let mut rounds = Rounds::default();
-                rounds.begin(clock);
-                rounds
-            },
-            |(at, counters)| Rounds::resume(clock, &reading_of(at, counters)),
-        );
-        rounds.insert(metric.clone(), of_metric);
+        let of_metric = go_on(tick, metric, clock, base);
+        rounds.extend(of_metric.map(|rounds| (metric.clone(), rounds)));
         let anew = || Evidence::new(terms.unwrap_or_else(|| unknown(tick)), step);
         evidence.insert(metric.clone(), known.map_or_else(anew, |it| it.evidence));
     }
     let compared = u32::try_from(evidence.len()).unwrap_or(u32::MAX);
-    Some((Joint::new(errors(tick), compared, evidence), rounds))
+    Some(Gathered {
+        joint: Joint::new(errors(tick), compared, evidence),
+        rounds,
+        common: reached,
+    })
+}
+
+/// The rounds of a metric since it was last counted in this step, or since the step's clock; `None`: what its counters were then
+/// is not known.
+fn go_on(tick: &Tick<'_>, metric: &str, clock: f64, since: Option<f64>) -> Option<Rounds> {
+    let Some(at) = since else {
+        let mut rounds = Rounds::default();
+        rounds.begin(clock);
+        return Some(rounds);
+    };
+    let counters = counters(tick, metric, moment(at))?;
+    Some(Rounds::resume(clock, &reading_of(at, counters)))
 }
 
 /// Terms of a metric that is in the spec no more: nothing is held against anybody.

@@ -183,6 +183,31 @@ fn a_new_controller_decides_as_the_old_one_would() {
     }
 }
 
+/// A metrics server that is away for two rounds: what was counted before it went is counted once.
+#[test]
+fn a_server_that_comes_back_brings_nothing_twice() {
+    let mut model = Model::adopted(&analysis());
+    model.stable_errors = 0.001;
+    model.ship("v2");
+    model.run_to(10);
+    let begun = model.now;
+    model.run_until(|model| !model.status().comparison.is_empty());
+    let requests = |model: &Model| model.status().comparison[0].canary.requests;
+    let before = requests(&model);
+    assert!(before > 900, "{before} of 20 a second, in a minute");
+    model.server_down = true;
+    model.run_for(Duration::from_secs(130));
+    assert_eq!(requests(&model), before);
+    model.server_down = false;
+    model.run_until(|model| requests(model) > before);
+    let most = 20 * model.now.duration_since(begun).as_secs();
+    let after = requests(&model);
+    assert!(
+        after > before + 2000 && after <= most,
+        "{before}, then {after} of {most}"
+    );
+}
+
 #[test]
 fn evidence_that_cannot_be_read_begins_anew_and_that_is_said() {
     let mut model = Model::adopted(&analysis());
