@@ -201,7 +201,6 @@ REFUSED_CANARY = [
     ("a cookie behind Contour", {"provider": "contour", "analysis": {"sessionAffinity": {"cookieName": "arm"}}}, ["canary.analysis.sessionAffinity", "gatewayapi:v1 or istio"]),
     ("a cookie without a name", {"analysis": {"sessionAffinity": {"maxAge": 60}}}, ["sessionAffinity", "cookieName"]),
     ("copies and a hold", {"hold": "1m", "analysis": {"mirror": True}}, ["canary.analysis.mirror", "{setMirror: 100}"]),
-    ("the comparison", {"analysis": {"comparison": {"enabled": True}}}, ["canary.analysis.comparison.enabled", "set it to false"]),
     ("a step by header without a name", {"analysis": {"steps": [{"setHeaderRoute": {}}]}}, ["/canary/analysis/steps/0", "name"]),
     ("a step by header of two kinds", {"analysis": {"steps": [{"setHeaderRoute": {"name": "a", "match": [{"headerName": "x", "headerValue": {"exact": "a", "regex": "b"}}]}}]}}, ["/canary/analysis/steps/0/setHeaderRoute/match/0/headerValue"]),
     ("an unknown option", {"analysis": {"treshold": 1}}, ["/canary/analysis", "'treshold' not allowed"]),
