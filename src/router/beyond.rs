@@ -32,7 +32,7 @@ impl Beyond {
 
 /// What of the spec a provider has no words for.
 pub(super) fn problems(canary: &Canary, can: Beyond) -> Vec<Problem> {
-    let by_request = "contour, gatewayapi:v1, istio, linkerd or nginx";
+    let by_request = "apisix, contour, gatewayapi:v1, gloo, istio, kuma, linkerd or nginx";
     let asked = [
         (asks_match(canary) && !can.matches, "match", by_request),
         (
@@ -43,7 +43,7 @@ pub(super) fn problems(canary: &Canary, can: Beyond) -> Vec<Problem> {
         (
             asks_mirror(&canary.spec.analysis) && !can.mirror,
             "mirror",
-            "contour or istio",
+            "contour, istio or kuma",
         ),
         (
             canary.spec.analysis.session_affinity.is_some() && !can.affinity,

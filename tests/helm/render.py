@@ -197,7 +197,7 @@ REFUSED_CANARY = [
     ("an alert for nobody", {"analysis": {"alerts": [{"name": "a"}]}}, ["/canary/analysis/alerts/0", "providerRef"]),
     ("a match of two kinds", {"analysis": {"match": [{"headers": {"x": {"exact": "a", "prefix": "b"}}}]}}, ["/canary/analysis/match/0/headers/x"]),
     ("copies of nothing", {"analysis": {"mirrorWeight": 5}}, ["canary.analysis.mirrorWeight", "canary.analysis.mirror: true"]),
-    ("copies by a Gateway", {"analysis": {"mirror": True}}, ["canary.analysis.mirror", "contour or istio"]),
+    ("copies by a Gateway", {"analysis": {"mirror": True}}, ["canary.analysis.mirror", "contour, istio or kuma"]),
     ("a cookie behind Contour", {"provider": "contour", "analysis": {"sessionAffinity": {"cookieName": "arm"}}}, ["canary.analysis.sessionAffinity", "gatewayapi:v1 or istio"]),
     ("a cookie without a name", {"analysis": {"sessionAffinity": {"maxAge": 60}}}, ["sessionAffinity", "cookieName"]),
     ("copies and a hold", {"hold": "1m", "analysis": {"mirror": True}}, ["canary.analysis.mirror", "{setMirror: 100}"]),

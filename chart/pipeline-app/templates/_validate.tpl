@@ -143,8 +143,8 @@ be false or empty without a word, and a Service that is not enabled would be del
 {{- if and $.analysis.mirror (or $.hold $.manual) -}}
   {{- fail "canary.analysis.mirror does not go with canary.hold or canary.manual: write canary.analysis.steps, with {setMirror: 100} where copies begin and {setMirror: 0} where they end" -}}
 {{- end -}}
-{{- if and $.analysis.mirror (not (has $.provider (list "contour" "istio"))) -}}
-  {{- fail (printf "canary.analysis.mirror: provider %q cannot copy requests: choose contour or istio, or take it out" $.provider) -}}
+{{- if and $.analysis.mirror (not (has $.provider (list "contour" "istio" "kuma"))) -}}
+  {{- fail (printf "canary.analysis.mirror: provider %q cannot copy requests: choose contour, istio or kuma, or take it out" $.provider) -}}
 {{- end -}}
 {{- if and $.analysis.sessionAffinity (not (has $.provider (list "" "gatewayapi:v1" "gatewayapi:v1beta1" "istio"))) -}}
   {{- fail (printf "canary.analysis.sessionAffinity: provider %q cannot keep users by a cookie: choose gatewayapi:v1 or istio, or take it out" $.provider) -}}
