@@ -53,7 +53,7 @@ pub(crate) fn round(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
     let compared = comparison::judge(tick, &round);
     if compared
         .as_ref()
-        .is_some_and(|compared| comparison::reject(tick, compared))
+        .is_some_and(|compared| comparison::reject(tick, compared, &checks))
     {
         return Ok(());
     }

@@ -120,9 +120,11 @@ pub(crate) fn begin(tick: &mut Tick<'_>, pasts: &Pasts) {
     tick.status.comparison.clear();
 }
 
-/// Whether a metric takes part: it counts requests, and decides.
+/// Whether a metric takes part: it counts errors, and decides. Slow requests are left to their limit: a canary's Pods are cold at
+/// first, and nothing here says since when they are ready (ANALYSIS 4.4).
 pub(crate) fn compares(metric: &MetricPlan) -> bool {
-    metric.measure == Measure::Share && !metric.dry_run
+    let counts_errors = metric.measure == Measure::Share && metric.limit.slower_than_ms.is_none();
+    counts_errors && !metric.dry_run
 }
 
 /// What a round has come to.
@@ -336,12 +338,13 @@ pub(crate) fn remember(tick: &mut Tick<'_>, compared: &Compared) {
 }
 
 /// Ends the attempt if the canary is worse than stable; whether it did.
-pub(crate) fn reject(tick: &mut Tick<'_>, compared: &Compared) -> bool {
+pub(crate) fn reject(tick: &mut Tick<'_>, compared: &Compared, checks: &[CheckStatus]) -> bool {
     let Some(worse) = &compared.worse else {
         return false;
     };
     remember(tick, compared);
-    let reason = shown::worse(&compared.joint, worse);
+    let check = checks.iter().find(|check| check.name == worse.metric);
+    let reason = shown::worse(&compared.joint, worse, check);
     attempt::fail(tick, Outcome::RolledBack, reason, None);
     true
 }

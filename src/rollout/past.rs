@@ -48,7 +48,7 @@ pub(crate) fn traffic_level(
     }
     let seconds = metrics.filter_map(|metric| {
         let past = pasts.get(&metric.name)?;
-        (!metric.dry_run).then(|| forecast::seconds(*past, aim(tick, metric, plan)))
+        comparison::compares(metric).then(|| forecast::seconds(*past, aim(tick, metric, plan)))
     });
     let seconds: Vec<f64> = seconds.collect();
     Some(forecast::level(&seconds, max_wait))

@@ -35,7 +35,7 @@ fn a_canary_that_is_worse_than_stable_is_rejected_within_its_limit() {
     assert_eq!(last(&model).outcome, Outcome::RolledBack);
     let reason = last(&model).reason;
     assert!(
-        reason.starts_with("request-success-rate is worse than stable's"),
+        reason.starts_with("request-success-rate 99.") && reason.contains("worse than stable's"),
         "{reason}"
     );
     assert!(reason.contains("evidence"), "{reason}");
