@@ -569,7 +569,8 @@ mod tests {
             prop_assert!(time > 200.0);
             let stable = (offsets.len() / 2) as f64;
             let canary = offsets.len() as f64 - stable;
-            let expected = crate::analysis::comparison::round(4.0 * canary * time, 4.0 * stable * time, canary * time, stable * time);
+            let (canary, stable) = (canary * time, stable * time);
+            let expected = round(4.0 * canary, 4.0 * stable, canary, stable);
             for (found, expected) in [(sum.canary, expected.canary), (sum.stable, expected.stable)] {
                 prop_assert!((found.all - expected.all).abs() < 1e-6 && (found.bad - expected.bad).abs() < 1e-6);
             }
