@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use crate::analysis::comparison::bursts::MOST_PHI;
 use crate::analysis::comparison::evidence::{Evidence, Terms};
 use crate::analysis::comparison::joint::{Errors, Joint, Worse};
+use crate::analysis::comparison::memory;
 use crate::analysis::comparison::rounds::{self, Rounds};
 use crate::analysis::{Counter, Measure, MetricPlan};
 use crate::crd::canary::Comparison;
-use crate::crd::comparison::PackedEvidence;
 use crate::crd::moment::Moment;
 use crate::crd::status::{CheckStatus, CheckVerdict, Outcome, PlannedStep, TrafficLevel};
 use crate::rollout::checks::{self, Round};
@@ -113,7 +113,7 @@ pub(crate) fn begin(tick: &mut Tick<'_>, pasts: &Pasts) {
                 ..terms(tick, metric, &tick.status.plan)
             };
             let evidence = Evidence::new(terms, 1);
-            packed.insert(metric.name.clone(), PackedEvidence::new(&evidence, None));
+            packed.insert(metric.name.clone(), memory::write(&evidence, None));
         }
     }
     tick.status.memory.get_or_insert_default().comparison = packed;
@@ -141,7 +141,7 @@ pub(crate) fn readings(tick: &Tick<'_>, round: &Round) -> Vec<Check> {
     };
     let metrics = memory.comparison.iter();
     let readings = metrics.flat_map(|(metric, packed)| {
-        let common = packed.unpack().and_then(|it| it.common_time);
+        let common = memory::read(packed).and_then(|it| it.common_time);
         let common = common.filter(|at| in_step(tick, *at));
         let points = points(tick, common, round.at);
         let base = common.map(moment);
@@ -272,7 +272,7 @@ fn gathered(tick: &mut Tick<'_>, step: u32) -> Option<Gathered> {
     for (metric, packed) in &packed {
         let plan = tick.seen.metrics.iter().find(|it| it.name == *metric);
         let terms = plan.map(|plan| terms(tick, plan, &tick.status.plan));
-        let known = packed.unpack();
+        let known = memory::read(packed);
         if known.is_none() {
             tick.warn(
                 "EvidenceLost",
@@ -328,7 +328,7 @@ pub(crate) fn remember(tick: &mut Tick<'_>, compared: &Compared) {
     let metrics = compared.joint.metrics().iter();
     let packed = metrics.map(|(metric, evidence)| {
         let common = compared.common.get(metric).copied().flatten();
-        (metric.clone(), PackedEvidence::new(evidence, common))
+        (metric.clone(), memory::write(evidence, common))
     });
     let packed = packed.collect();
     tick.status.memory.get_or_insert_default().comparison = packed;
