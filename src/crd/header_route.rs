@@ -102,7 +102,8 @@ impl From<Vec<u8>> for Standing {
 
 impl From<Standing> for Vec<u8> {
     fn from(standing: Standing) -> Self {
-        (1..=16)
+        (1_u8..)
+            .take(MOST)
             .filter(|position| standing.0 & bit(usize::from(*position)) != 0)
             .collect()
     }

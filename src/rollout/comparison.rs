@@ -19,7 +19,7 @@ use crate::crd::canary::Comparison;
 use crate::crd::moment::Moment;
 use crate::crd::status::{CheckStatus, CheckVerdict, Outcome, PlannedStep, TrafficLevel};
 use crate::rollout::checks::{self, Round};
-use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Routes, TrafficKind, Weight};
+use crate::rollout::observed::{Answer, Check, Reading, Routes, TrafficKind, Weight};
 use crate::rollout::past::{PHI, Pasts};
 use crate::rollout::tick::Tick;
 use crate::rollout::{attempt, shown};
@@ -47,14 +47,11 @@ pub(crate) fn errors(tick: &Tick<'_>) -> Errors {
 
 /// On what terms a metric is compared.
 pub(crate) fn terms(tick: &Tick<'_>, metric: &MetricPlan, plan: &[PlannedStep]) -> Terms {
-    let wanted = wanted(tick);
     let tolerated = metric.limit.tolerated_millionths;
     Terms {
-        tolerance: wanted.tolerance.unwrap_or(1.2),
-        non_inferiority: wanted.non_inferiority.unwrap_or(2.0),
         limit: tolerated.map(|millionths| millionths as f64 / 1e6),
-        phi: PHI,
         steps: if is_random(tick) { last(plan) } else { 0 },
+        ..bare(tick)
     }
 }
 
@@ -155,10 +152,7 @@ pub(crate) fn readings(tick: &Tick<'_>, round: &Round) -> Vec<Check> {
 }
 
 fn reading(metric: &str, at: Moment) -> Check {
-    Check::Metric(MetricCheck {
-        name: metric.to_owned(),
-        reading: Reading::Counters(at),
-    })
+    Check::metric(metric, Reading::Counters(at))
 }
 
 /// Whether a time lies in the current step: what was counted under another weight is no base for this one.
@@ -288,7 +282,7 @@ fn gathered(tick: &mut Tick<'_>, step: u32) -> Option<Gathered> {
         let base = common.filter(|at| in_step(tick, *at));
         let of_metric = go_on(tick, metric, clock, base);
         rounds.extend(of_metric.map(|rounds| (metric.clone(), rounds)));
-        let anew = || Evidence::new(terms.unwrap_or_else(|| unknown(tick)), step);
+        let anew = || Evidence::new(terms.unwrap_or_else(|| bare(tick)), step);
         evidence.insert(metric.clone(), known.map_or_else(anew, |it| it.evidence));
     }
     let compared = u32::try_from(evidence.len()).unwrap_or(u32::MAX);
@@ -311,8 +305,8 @@ fn go_on(tick: &Tick<'_>, metric: &str, clock: f64, since: Option<f64>) -> Optio
     Some(Rounds::resume(clock, &reading_of(at, counters)))
 }
 
-/// Terms of a metric that is in the spec no more: nothing is held against anybody.
-fn unknown(tick: &Tick<'_>) -> Terms {
+/// What the spec says for every metric. As it stands it is for one that is in the spec no more: nothing is held against anybody.
+fn bare(tick: &Tick<'_>) -> Terms {
     let wanted = wanted(tick);
     Terms {
         tolerance: wanted.tolerance.unwrap_or(1.2),
@@ -380,11 +374,14 @@ fn is_last_check(tick: &Tick<'_>, planned: &PlannedStep) -> bool {
         return false;
     };
     let plan = &tick.status.plan;
-    let shared = shared(plan);
-    let ends = (0..).zip(plan).zip(&shared).filter(|((_, it), count)| {
-        let judged = it.checks > 0 && Routes::planned(it).reach();
-        judged && (**count == last(plan)) && (it.weight < 100 || last(plan) == 0)
-    });
+    let last = last(plan);
+    let ends = (0..)
+        .zip(plan)
+        .zip(shared(plan))
+        .filter(|((_, it), count)| {
+            let judged = it.checks > 0 && Routes::planned(it).reach();
+            judged && *count == last && (it.weight < 100 || last == 0)
+        });
     let end = ends.last().map(|((index, _), _)| index);
     end == Some(step.index) && step.passed + 1 >= planned.checks
 }
