@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
+use crate::analysis::MetricPlan;
 use crate::cluster::webhook::Secret;
 use crate::controller::observe::View;
 use crate::controller::{Context, Memo, secrets, tokens};
@@ -264,12 +265,9 @@ async fn count(
         let Reading::Counters(at) = check.reading else {
             continue;
         };
-        let plan = view
-            .observed
-            .metrics
-            .iter()
-            .find(|plan| plan.name == check.name);
-        let Some(plan) = plan else { continue };
+        let Some(plan) = plan(view, &check) else {
+            continue;
+        };
         let id = Check::Metric(check);
         match query::counters(&subject, plan) {
             Ok(query) => questions.push(Question {
@@ -288,6 +286,12 @@ async fn count(
     answers.into_iter().collect()
 }
 
+/// The metric that is asked for.
+fn plan<'a>(view: &'a View, check: &MetricCheck) -> Option<&'a MetricPlan> {
+    let mut plans = view.observed.metrics.iter();
+    plans.find(|plan| plan.name == check.name)
+}
+
 /// What stable counted between two times.
 async fn history(
     context: &Context,
@@ -301,9 +305,7 @@ async fn history(
     );
     let subject = view.subject(canary, &home, &name);
     let server = metrics::server(canary, context.defaults.metrics_server.as_deref());
-    let plans = &view.observed.metrics;
-    let plan = plans.iter().find(|plan| plan.name == check.name);
-    let (Some(server), Some(plan)) = (server, plan) else {
+    let (Some(server), Some(plan)) = (server, plan(view, check)) else {
         return Answer::Rejected(format!("there is no source for metric {}", check.name));
     };
     let asked = async {

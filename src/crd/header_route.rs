@@ -10,13 +10,13 @@ pub const MOST: usize = 16;
 
 /// What a step `setHeaderRoute` says: requests that go to the canary from here on, or that they no longer do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct HeaderRoute {
     /// What it is called where it ends.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// Requests that one of these describes go to the canary; none: the route of this name ends here.
-    #[serde(rename = "match", skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "match", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub matches: Vec<HeaderMatch>,
 }
@@ -102,7 +102,8 @@ impl From<Vec<u8>> for Standing {
 
 impl From<Standing> for Vec<u8> {
     fn from(standing: Standing) -> Self {
-        (1..=16)
+        (1_u8..)
+            .take(MOST)
             .filter(|position| standing.0 & bit(usize::from(*position)) != 0)
             .collect()
     }

@@ -96,6 +96,21 @@ fn every_number_of_a_spec_has_limits() {
     });
 }
 
+/// The API server refuses a definition whose own default it would refuse; the simulated one does not look.
+#[test]
+fn every_text_that_is_a_default_is_long_enough() {
+    let mut root = root();
+    for part in ["spec", "status"] {
+        let fields = schema::at(&mut root, part).unwrap();
+        schema::everywhere(fields, &|schema| {
+            let text = schema.default.as_ref().and_then(|it| it.0.as_str());
+            let short =
+                text.is_some_and(|text| (text.len() as i64) < schema.min_length.unwrap_or(0));
+            assert!(!short, "{:?}", schema.description);
+        });
+    }
+}
+
 #[test]
 fn fields_that_come_later_reach_the_refusals() {
     let generated = serde_json::to_value(Canary::crd()).unwrap();

@@ -11,7 +11,7 @@ use crate::analysis::{Measure, MetricPlan, threshold, traffic};
 use crate::crd::canary::OnNoData;
 use crate::crd::moment::Moment;
 use crate::crd::status::{CheckStatus, CheckVerdict, Phase, PlannedStep, TrafficLevel};
-use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Routes, TrafficKind, Weight};
+use crate::rollout::observed::{Answer, Check, Reading, Routes, TrafficKind, Weight};
 use crate::rollout::tick::{Asked, Tick};
 use crate::rollout::{comparison, hooks, round};
 
@@ -53,7 +53,7 @@ pub(crate) fn round(tick: &mut Tick<'_>, planned: &PlannedStep) -> Asked<()> {
     let compared = comparison::judge(tick, &round);
     if compared
         .as_ref()
-        .is_some_and(|compared| comparison::reject(tick, compared))
+        .is_some_and(|compared| comparison::reject(tick, compared, &checks))
     {
         return Ok(());
     }
@@ -217,13 +217,11 @@ fn ask(tick: &Tick<'_>, round: &Round) -> Asked<()> {
                 },
             ],
         };
-        let checks = readings.into_iter().map(|reading| {
-            Check::Metric(MetricCheck {
-                name: plan.name.clone(),
-                reading,
-            })
-        });
-        missing.extend(checks);
+        missing.extend(
+            readings
+                .into_iter()
+                .map(|reading| Check::metric(&plan.name, reading)),
+        );
     }
     missing.extend(comparison::readings(tick, round));
     missing.retain(|check| !tick.seen.answers.contains_key(check));
@@ -237,10 +235,7 @@ fn ask(tick: &Tick<'_>, round: &Round) -> Asked<()> {
 }
 
 fn answer<'a>(tick: &Tick<'a>, plan: &MetricPlan, reading: Reading) -> Option<&'a Answer> {
-    tick.seen.answers.get(&Check::Metric(MetricCheck {
-        name: plan.name.clone(),
-        reading,
-    }))
+    tick.seen.answers.get(&Check::metric(&plan.name, reading))
 }
 
 /// A share of bad requests, over the recent window or the whole one.

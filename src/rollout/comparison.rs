@@ -12,14 +12,14 @@ use jiff::Timestamp;
 use crate::analysis::comparison::bursts::MOST_PHI;
 use crate::analysis::comparison::evidence::{Evidence, Terms};
 use crate::analysis::comparison::joint::{Errors, Joint, Worse};
+use crate::analysis::comparison::memory;
 use crate::analysis::comparison::rounds::{self, Rounds};
 use crate::analysis::{Counter, Measure, MetricPlan};
 use crate::crd::canary::Comparison;
-use crate::crd::comparison::PackedEvidence;
 use crate::crd::moment::Moment;
 use crate::crd::status::{CheckStatus, CheckVerdict, Outcome, PlannedStep, TrafficLevel};
 use crate::rollout::checks::{self, Round};
-use crate::rollout::observed::{Answer, Check, MetricCheck, Reading, Routes, TrafficKind, Weight};
+use crate::rollout::observed::{Answer, Check, Reading, Routes, TrafficKind, Weight};
 use crate::rollout::past::{PHI, Pasts};
 use crate::rollout::tick::Tick;
 use crate::rollout::{attempt, shown};
@@ -47,14 +47,11 @@ pub(crate) fn errors(tick: &Tick<'_>) -> Errors {
 
 /// On what terms a metric is compared.
 pub(crate) fn terms(tick: &Tick<'_>, metric: &MetricPlan, plan: &[PlannedStep]) -> Terms {
-    let wanted = wanted(tick);
     let tolerated = metric.limit.tolerated_millionths;
     Terms {
-        tolerance: wanted.tolerance.unwrap_or(1.2),
-        non_inferiority: wanted.non_inferiority.unwrap_or(2.0),
         limit: tolerated.map(|millionths| millionths as f64 / 1e6),
-        phi: PHI,
         steps: if is_random(tick) { last(plan) } else { 0 },
+        ..bare(tick)
     }
 }
 
@@ -113,16 +110,18 @@ pub(crate) fn begin(tick: &mut Tick<'_>, pasts: &Pasts) {
                 ..terms(tick, metric, &tick.status.plan)
             };
             let evidence = Evidence::new(terms, 1);
-            packed.insert(metric.name.clone(), PackedEvidence::new(&evidence, None));
+            packed.insert(metric.name.clone(), memory::write(&evidence, None));
         }
     }
     tick.status.memory.get_or_insert_default().comparison = packed;
     tick.status.comparison.clear();
 }
 
-/// Whether a metric takes part: it counts requests, and decides.
+/// Whether a metric takes part: it counts errors, and decides. Slow requests are left to their limit: a canary's Pods are cold at
+/// first, and nothing here says since when they are ready (ANALYSIS 4.4).
 pub(crate) fn compares(metric: &MetricPlan) -> bool {
-    metric.measure == Measure::Share && !metric.dry_run
+    let counts_errors = metric.measure == Measure::Share && metric.limit.slower_than_ms.is_none();
+    counts_errors && !metric.dry_run
 }
 
 /// What a round has come to.
@@ -139,7 +138,7 @@ pub(crate) fn readings(tick: &Tick<'_>, round: &Round) -> Vec<Check> {
     };
     let metrics = memory.comparison.iter();
     let readings = metrics.flat_map(|(metric, packed)| {
-        let common = packed.unpack().and_then(|it| it.common_time);
+        let common = memory::read(packed).and_then(|it| it.common_time);
         let common = common.filter(|at| in_step(tick, *at));
         let points = points(tick, common, round.at);
         let base = common.map(moment);
@@ -153,10 +152,7 @@ pub(crate) fn readings(tick: &Tick<'_>, round: &Round) -> Vec<Check> {
 }
 
 fn reading(metric: &str, at: Moment) -> Check {
-    Check::Metric(MetricCheck {
-        name: metric.to_owned(),
-        reading: Reading::Counters(at),
-    })
+    Check::metric(metric, Reading::Counters(at))
 }
 
 /// Whether a time lies in the current step: what was counted under another weight is no base for this one.
@@ -270,7 +266,7 @@ fn gathered(tick: &mut Tick<'_>, step: u32) -> Option<Gathered> {
     for (metric, packed) in &packed {
         let plan = tick.seen.metrics.iter().find(|it| it.name == *metric);
         let terms = plan.map(|plan| terms(tick, plan, &tick.status.plan));
-        let known = packed.unpack();
+        let known = memory::read(packed);
         if known.is_none() {
             tick.warn(
                 "EvidenceLost",
@@ -286,7 +282,7 @@ fn gathered(tick: &mut Tick<'_>, step: u32) -> Option<Gathered> {
         let base = common.filter(|at| in_step(tick, *at));
         let of_metric = go_on(tick, metric, clock, base);
         rounds.extend(of_metric.map(|rounds| (metric.clone(), rounds)));
-        let anew = || Evidence::new(terms.unwrap_or_else(|| unknown(tick)), step);
+        let anew = || Evidence::new(terms.unwrap_or_else(|| bare(tick)), step);
         evidence.insert(metric.clone(), known.map_or_else(anew, |it| it.evidence));
     }
     let compared = u32::try_from(evidence.len()).unwrap_or(u32::MAX);
@@ -309,8 +305,8 @@ fn go_on(tick: &Tick<'_>, metric: &str, clock: f64, since: Option<f64>) -> Optio
     Some(Rounds::resume(clock, &reading_of(at, counters)))
 }
 
-/// Terms of a metric that is in the spec no more: nothing is held against anybody.
-fn unknown(tick: &Tick<'_>) -> Terms {
+/// What the spec says for every metric. As it stands it is for one that is in the spec no more: nothing is held against anybody.
+fn bare(tick: &Tick<'_>) -> Terms {
     let wanted = wanted(tick);
     Terms {
         tolerance: wanted.tolerance.unwrap_or(1.2),
@@ -326,7 +322,7 @@ pub(crate) fn remember(tick: &mut Tick<'_>, compared: &Compared) {
     let metrics = compared.joint.metrics().iter();
     let packed = metrics.map(|(metric, evidence)| {
         let common = compared.common.get(metric).copied().flatten();
-        (metric.clone(), PackedEvidence::new(evidence, common))
+        (metric.clone(), memory::write(evidence, common))
     });
     let packed = packed.collect();
     tick.status.memory.get_or_insert_default().comparison = packed;
@@ -336,12 +332,13 @@ pub(crate) fn remember(tick: &mut Tick<'_>, compared: &Compared) {
 }
 
 /// Ends the attempt if the canary is worse than stable; whether it did.
-pub(crate) fn reject(tick: &mut Tick<'_>, compared: &Compared) -> bool {
+pub(crate) fn reject(tick: &mut Tick<'_>, compared: &Compared, checks: &[CheckStatus]) -> bool {
     let Some(worse) = &compared.worse else {
         return false;
     };
     remember(tick, compared);
-    let reason = shown::worse(&compared.joint, worse);
+    let check = checks.iter().find(|check| check.name == worse.metric);
+    let reason = shown::worse(&compared.joint, worse, check);
     attempt::fail(tick, Outcome::RolledBack, reason, None);
     true
 }
@@ -377,11 +374,14 @@ fn is_last_check(tick: &Tick<'_>, planned: &PlannedStep) -> bool {
         return false;
     };
     let plan = &tick.status.plan;
-    let shared = shared(plan);
-    let ends = (0..).zip(plan).zip(&shared).filter(|((_, it), count)| {
-        let judged = it.checks > 0 && Routes::planned(it).reach();
-        judged && (**count == last(plan)) && (it.weight < 100 || last(plan) == 0)
-    });
+    let last = last(plan);
+    let ends = (0..)
+        .zip(plan)
+        .zip(shared(plan))
+        .filter(|((_, it), count)| {
+            let judged = it.checks > 0 && Routes::planned(it).reach();
+            judged && *count == last && (it.weight < 100 || last == 0)
+        });
     let end = ends.last().map(|((index, _), _)| index);
     end == Some(step.index) && step.passed + 1 >= planned.checks
 }

@@ -226,6 +226,15 @@ pub enum Check {
     Alert(AlertCall),
 }
 
+impl Check {
+    /// This reading of a metric.
+    #[must_use]
+    pub fn metric(name: &str, reading: Reading) -> Self {
+        let name = name.to_owned();
+        Self::Metric(MetricCheck { name, reading })
+    }
+}
+
 /// One message to one of the Canary's alerts: its fields are the key by which the receiver knows it again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AlertCall {

@@ -11,7 +11,7 @@ use crate::analysis::counts::{self, Increments};
 use crate::analysis::{Measure, MetricPlan, traffic};
 use crate::crd::moment::Moment;
 use crate::crd::status::{PlannedStep, TrafficLevel};
-use crate::rollout::observed::{Answer, Check, MetricCheck, Reading};
+use crate::rollout::observed::{Answer, Check, Reading};
 use crate::rollout::tick::{Asked, Tick};
 use crate::rollout::{attempt, comparison};
 
@@ -48,7 +48,7 @@ pub(crate) fn traffic_level(
     }
     let seconds = metrics.filter_map(|metric| {
         let past = pasts.get(&metric.name)?;
-        (!metric.dry_run).then(|| forecast::seconds(*past, aim(tick, metric, plan)))
+        comparison::compares(metric).then(|| forecast::seconds(*past, aim(tick, metric, plan)))
     });
     let seconds: Vec<f64> = seconds.collect();
     Some(forecast::level(&seconds, max_wait))
@@ -88,10 +88,8 @@ pub(crate) fn pasts(tick: &Tick<'_>) -> Asked<Pasts> {
 fn past(tick: &Tick<'_>, metric: &MetricPlan) -> Asked<Option<Past>> {
     let check = |seconds: u64| {
         let back = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0));
-        Check::Metric(MetricCheck {
-            name: metric.name.clone(),
-            reading: Reading::Counters(Moment::new(tick.now.timestamp() - back)),
-        })
+        let at = Moment::new(tick.now.timestamp() - back);
+        Check::metric(&metric.name, Reading::Counters(at))
     };
     let asked = [0, LOOK_BACK[0], LOOK_BACK[1]].map(check);
     let history = history(tick, metric);
@@ -112,15 +110,11 @@ fn past(tick: &Tick<'_>, metric: &MetricPlan) -> Asked<Option<Past>> {
         Some(Answer::History(history)) => bursts::phi(&halves(history)),
         _ => PHI,
     };
-    let of = |gained: &Increments, seconds: u64| Past {
-        phi,
-        ..of(gained, seconds)
-    };
-    let silent = now.is_empty().then(|| of(&Increments::default(), 1));
+    let silent = now.is_empty().then(|| of(&Increments::default(), 1, phi));
     let windows = asked[1..].iter().zip(LOOK_BACK);
     let seen = windows.filter_map(|(check, seconds)| {
         let gained = counts::increments(counters(check)?, now)?;
-        Some(of(&gained, seconds))
+        Some(of(&gained, seconds, phi))
     });
     Ok(silent.or_else(|| seen.into_iter().next()))
 }
@@ -132,15 +126,10 @@ fn history(tick: &Tick<'_>, metric: &MetricPlan) -> Option<Check> {
         to: tick.now,
     };
     let compared = comparison::is_wanted(tick) && comparison::compares(metric);
-    compared.then(|| {
-        Check::Metric(MetricCheck {
-            name: metric.name.clone(),
-            reading,
-        })
-    })
+    compared.then(|| Check::metric(&metric.name, reading))
 }
 
-fn of(gained: &Increments, seconds: u64) -> Past {
+fn of(gained: &Increments, seconds: u64, phi: f64) -> Past {
     let stable = gained.stable;
     let bad_share = if stable.all > 0.0 {
         (stable.bad / stable.all).clamp(0.0, 1.0)
@@ -150,6 +139,6 @@ fn of(gained: &Increments, seconds: u64) -> Past {
     Past {
         rate_per_second: stable.all / seconds as f64,
         bad_share,
-        phi: PHI,
+        phi,
     }
 }

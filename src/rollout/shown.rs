@@ -37,15 +37,17 @@ fn one(joint: &Joint, metric: &str, evidence: &Evidence, minutes: f64) -> Compar
     }
 }
 
-/// Why the canary is worse: `request-success-rate is 5.58 times as bad as stable's (1.68 to 17.4): 17 of 3000 requests were bad,
-/// and 17 of 17000 of stable's; evidence 7.40 of 4.61`.
-pub(crate) fn worse(joint: &Joint, worse: &Worse) -> String {
+/// Why the canary is worse: `request-success-rate 99.43% (>= 99%) is worse than stable's, 5.58 times as bad (1.68 to 17.4): 17 of
+/// 3000 requests to the canary were bad, and 17 of 17000 to stable; evidence 7.40 of 4.61`. `check`: what the metric came to.
+pub(crate) fn worse(joint: &Joint, worse: &Worse, check: Option<&CheckStatus>) -> String {
     let Some(evidence) = joint.metrics().get(&worse.metric) else {
         return worse.metric.clone();
     };
     let times = evidence.ratio().map_or_else(String::new, times);
+    let value = check.and_then(|check| check.value.as_ref().zip(check.limit.as_ref()));
+    let value = value.map_or_else(String::new, |(value, limit)| format!(" {value} ({limit})"));
     format!(
-        "{} is worse than stable's{times}: {} requests to the canary were bad, and {} to stable; evidence {} of {}",
+        "{}{value} is worse than stable's{times}: {} requests to the canary were bad, and {} to stable; evidence {} of {}",
         worse.metric,
         of(evidence.canary()),
         of(evidence.stable()),

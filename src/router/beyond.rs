@@ -177,6 +177,12 @@ fn rules(canary: &Canary, can: Beyond) -> Vec<(bool, Standing)> {
     rules
 }
 
+/// The share of copies that a number says; what is no percentage is none.
+pub(super) fn copied(share: &Value) -> Weight {
+    let share = share.as_u64().and_then(|share| u8::try_from(share).ok());
+    Weight::new(share.unwrap_or(0))
+}
+
 /// Conditions of a rule of the Gateway API for these requests, with every default written out.
 pub(super) fn gateway_api(matches: &[RequestMatch]) -> Value {
     let condition = |(name, text): (&String, &TextMatch)| match text.exact.as_deref() {

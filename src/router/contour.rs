@@ -90,12 +90,7 @@ impl Maker for HttpProxies {
         let route = arms.as_ref().and_then(|arms| route(arms, spec));
         let services = route.map_or(&[][..], |route| elements(&route["services"]));
         let copies = services.iter().find(|service| !Form::shares(service));
-        let share = copies.and_then(|copies| copies["weight"].as_u64());
-        Weight::new(
-            share
-                .and_then(|share| u8::try_from(share).ok())
-                .unwrap_or(0),
-        )
+        copies.map_or(Weight::ZERO, |copies| beyond::copied(&copies["weight"]))
     }
 
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {

@@ -10,7 +10,7 @@ use crate::objects::{Kind, Labels};
 use crate::rollout::observed::{Problem, Routes, Weight};
 use crate::router::beyond::{self, Beyond};
 use crate::router::form::{Form, KUMA, elements};
-use crate::router::owned::{Maker, SETTLE_UNSEEN};
+use crate::router::owned::{Maker, SETTLE_UNSEEN, set_list};
 use crate::router::pair::Arms;
 use crate::router::unused;
 use crate::router::weighted::{Own, Weighted};
@@ -98,9 +98,9 @@ impl Maker for MeshHttpRoutes {
         let rule = arms.as_ref().and_then(|arms| rule(arms, spec));
         let filters = rule.map_or(&[][..], |(_, rule)| elements(&rule["default"]["filters"]));
         let copies = filters.iter().find(|filter| is_mirror(filter));
-        let share = copies.and_then(|copies| copies["requestMirror"]["percentage"].as_u64());
-        let share = share.and_then(|share| u8::try_from(share).ok());
-        Weight::new(share.unwrap_or(0))
+        copies.map_or(Weight::ZERO, |copies| {
+            beyond::copied(&copies["requestMirror"]["percentage"])
+        })
     }
 
     fn weight(&self, canary: &Canary, spec: &Value) -> Option<Weight> {
@@ -140,11 +140,7 @@ fn mirror(arms: &Arms, default: &mut Value, share: Weight) {
         let copies = json!({"percentage": share.percent(), "backendRef": to});
         filters.push(json!({"type": "RequestMirror", "requestMirror": copies}));
     }
-    if !filters.is_empty() {
-        default["filters"] = Value::Array(filters);
-    } else if let Some(fields) = default.as_object_mut() {
-        fields.remove("filters");
-    }
+    set_list(default, "filters", filters);
 }
 
 fn backends(rule: &Value) -> &[Value] {

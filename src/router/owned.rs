@@ -362,6 +362,15 @@ fn owned_fields(maker: &dyn Maker, spec: &Value) -> Value {
     Value::Object(standing.collect())
 }
 
+/// Sets a list in a map; without entries the field goes.
+pub(super) fn set_list(of: &mut Value, field: &str, entries: Vec<Value>) {
+    if !entries.is_empty() {
+        of[field] = Value::Array(entries);
+    } else if let Some(fields) = of.as_object_mut() {
+        fields.remove(field);
+    }
+}
+
 /// Sets a text in a map of a map, or takes it away; an outer map that holds nothing any more goes, too.
 pub(super) fn set_within(
     fields: &mut Map<String, Value>,

@@ -208,9 +208,16 @@ fn bare_canary(analysis: &Value) -> Value {
     })
 }
 
-/// A short analysis: one check each 3 s at 10, 50 and 100 %.
+/// A short analysis: one check each 3 s at 10, 50 and 100 %, which waits for no evidence.
 pub(crate) fn quick() -> Value {
-    json!({"interval": "3s", "checks": 1, "threshold": 2, "stepWeights": [10, 50, 100], "maxWait": "20s"})
+    json!({
+        "interval": "3s",
+        "checks": 1,
+        "threshold": 2,
+        "stepWeights": [10, 50, 100],
+        "maxWait": "20s",
+        "comparison": {"missedRegression": 1},
+    })
 }
 
 /// The same up to a weight, where it waits for a person.
@@ -220,6 +227,7 @@ pub(crate) fn until(weight: i32) -> Value {
         "checks": 1,
         "threshold": 2,
         "maxWait": "20s",
+        "comparison": {"missedRegression": 1},
         "steps": [{"setWeight": weight}, {"checks": 1}, {"pause": {}}],
     })
 }

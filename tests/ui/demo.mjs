@@ -26,7 +26,7 @@ export async function a_release_is_seen_to_progress(stage) {
   await soon(async () => (await storefront.locator('.cell-version').innerText()).includes('2.0.0'), 'from and to');
   await storefront.locator('.percent', { hasText: '50 %' }).waitFor({ timeout: PATIENCE });
   await storefront.locator('.name').click();
-  await page.locator('.card', { hasText: 'request-success-rate' }).locator('.plot').waitFor({ timeout: PATIENCE });
+  await page.locator('.card', { has: page.locator('h3', { hasText: 'request-success-rate' }) }).locator('.plot').waitFor({ timeout: PATIENCE });
   await page.locator('.head .badge', { hasText: 'Promoted' }).waitFor({ timeout: PATIENCE });
   await soon(async () => (await page.locator('.attempt').first().innerText()).includes('Promoted'), 'the history has it');
   claim(Number(await page.locator('.weights .plot').getAttribute('aria-valuemax')) > 5, 'the chart has points');
@@ -77,7 +77,7 @@ export async function a_failure_is_explained(stage) {
 export async function errors_are_shown_against_the_limit(stage) {
   const { page } = await stagedAt(stage, '#/shop/checkout');
   await page.locator('.head .badge', { hasText: 'Rejected' }).waitFor({ timeout: PATIENCE });
-  const card = page.locator('.card', { hasText: 'request-success-rate' });
+  const card = page.locator('.card', { has: page.locator('h3', { hasText: 'request-success-rate' }) });
   claim(
     (await card.innerText()).includes('≥\u00a099%') && (await card.locator('.failed-spot').count()) > 0,
     'value, limit and failed rounds',

@@ -188,7 +188,11 @@ mod tests {
         /// No canary that keeps within the tolerance gathers evidence against it on average, and none that is as bad as
         /// the bound gathers evidence for it.
         #[test]
-        fn within_a_hypothesis_the_mean_of_the_evidence_is_at_most_one(bad in 0_u8..60, share in 0.01_f64..0.99, factor in 1.0_f64..20.0) {
+        fn within_a_hypothesis_the_mean_is_at_most_one(
+            bad in 0_u8..60,
+            share in 0.01_f64..0.99,
+            factor in 1.0_f64..20.0,
+        ) {
             prop_assert!(mean(bad, share, 1.2 / factor, |l| l.ln_worse(USUAL)) <= 1.0 + 1e-6);
             prop_assert!(mean(bad, share, 2.0 * factor, |l| l.ln_not_worse(USUAL)) <= 1.0 + 1e-6);
         }

@@ -21,77 +21,75 @@ pub struct Remembered {
     pub common_time: Option<f64>,
 }
 
-impl PackedEvidence {
-    /// Packs the evidence, and the common time up to which it was counted.
-    #[must_use]
-    pub fn new(evidence: &Evidence, common_time: Option<f64>) -> Self {
-        let doubles = numbers(evidence, common_time);
-        Self {
-            form: FORM,
-            steps: evidence.terms.steps,
-            step: evidence.step,
-            crossed: evidence.crossed,
-            proven: evidence.proven,
-            sums: pack(doubles.iter().flat_map(|number| number.to_le_bytes())),
-            attempt: packed(&evidence.attempt),
-            since_step: packed(&evidence.since_step),
-        }
+/// Packs the evidence, and the common time up to which it was counted.
+#[must_use]
+pub fn write(evidence: &Evidence, common_time: Option<f64>) -> PackedEvidence {
+    let doubles = numbers(evidence, common_time);
+    PackedEvidence {
+        form: FORM,
+        steps: evidence.terms.steps,
+        step: evidence.step,
+        crossed: evidence.crossed,
+        proven: evidence.proven,
+        sums: pack(doubles.iter().flat_map(|number| number.to_le_bytes())),
+        attempt: packed(&evidence.attempt),
+        since_step: packed(&evidence.since_step),
     }
+}
 
-    /// What was packed; `None` if it cannot be read. Then the metric begins anew, and that has to be said.
-    #[must_use]
-    pub fn unpack(&self) -> Option<Remembered> {
-        let numbers = floats(&self.sums, f64::from_le_bytes)?;
-        let remembered = self.remembered(&numbers)?;
-        let finite = |likelihood: &Likelihood| {
-            let mut all = likelihood.points.iter().chain([&likelihood.bound]);
-            all.all(|value| value.is_finite())
-        };
-        let evidence = &remembered.evidence;
-        let sound = finite(&evidence.attempt) && finite(&evidence.since_step) && self.form == FORM;
-        sound.then_some(remembered)
-    }
+/// What was packed; `None` if it cannot be read. Then the metric begins anew, and that has to be said.
+#[must_use]
+pub fn read(memory: &PackedEvidence) -> Option<Remembered> {
+    let numbers = floats(&memory.sums, f64::from_le_bytes)?;
+    let known = remembered(memory, &numbers)?;
+    let finite = |likelihood: &Likelihood| {
+        let mut all = likelihood.points.iter().chain([&likelihood.bound]);
+        all.all(|value| value.is_finite())
+    };
+    let evidence = &known.evidence;
+    let sound = finite(&evidence.attempt) && finite(&evidence.since_step) && memory.form == FORM;
+    sound.then_some(known)
+}
 
-    fn remembered(&self, numbers: &[f64]) -> Option<Remembered> {
-        let [at, tolerance, non_inferiority, limit, phi, rest @ ..] = numbers else {
-            return None;
-        };
-        let [finished, x, y, rest @ ..] = rest else {
-            return None;
-        };
-        let [canary, canary_bad, stable, stable_bad, recent, recent_bad] = *rest else {
-            return None;
-        };
-        let counts = |all, bad| Counts { all, bad };
-        let terms = Terms {
-            tolerance: *tolerance,
-            non_inferiority: *non_inferiority,
-            limit: known(*limit),
-            phi: *phi,
-            steps: self.steps,
-        };
-        let evidence = Evidence {
-            terms,
-            step: self.step,
-            attempt: unpacked(&self.attempt)?,
-            since_step: unpacked(&self.since_step)?,
-            finished: *finished,
-            canary: counts(canary, canary_bad),
-            stable: counts(stable, stable_bad),
-            excess: (*x, *y),
-            recent: counts(recent, recent_bad),
-            crossed: self.crossed,
-            proven: self.proven,
-        };
-        let always_known = [tolerance, non_inferiority, phi, finished, x, y];
-        let mut certain = always_known.into_iter().chain(rest);
-        certain
-            .all(|number| number.is_finite())
-            .then(|| Remembered {
-                evidence,
-                common_time: known(*at),
-            })
-    }
+fn remembered(memory: &PackedEvidence, numbers: &[f64]) -> Option<Remembered> {
+    let [at, tolerance, non_inferiority, limit, phi, rest @ ..] = numbers else {
+        return None;
+    };
+    let [finished, x, y, rest @ ..] = rest else {
+        return None;
+    };
+    let [canary, canary_bad, stable, stable_bad, recent, recent_bad] = *rest else {
+        return None;
+    };
+    let counts = |all, bad| Counts { all, bad };
+    let terms = Terms {
+        tolerance: *tolerance,
+        non_inferiority: *non_inferiority,
+        limit: known(*limit),
+        phi: *phi,
+        steps: memory.steps,
+    };
+    let evidence = Evidence {
+        terms,
+        step: memory.step,
+        attempt: unpacked(&memory.attempt)?,
+        since_step: unpacked(&memory.since_step)?,
+        finished: *finished,
+        canary: counts(canary, canary_bad),
+        stable: counts(stable, stable_bad),
+        excess: (*x, *y),
+        recent: counts(recent, recent_bad),
+        crossed: memory.crossed,
+        proven: memory.proven,
+    };
+    let always_known = [tolerance, non_inferiority, phi, finished, x, y];
+    let mut certain = always_known.into_iter().chain(rest);
+    certain
+        .all(|number| number.is_finite())
+        .then(|| Remembered {
+            evidence,
+            common_time: known(*at),
+        })
 }
 
 /// The numbers that have to be exact; what is not known is not a number.
@@ -195,7 +193,7 @@ mod tests {
             round(2000.1, 8000.2, 12.0, 8.5),
         ]);
         evidence.crossed = true;
-        PackedEvidence::new(&evidence, Some(1_753_000_000.123))
+        write(&evidence, Some(1_753_000_000.123))
     }
 
     #[test]
@@ -209,8 +207,8 @@ mod tests {
     #[test]
     fn what_has_to_be_exact_is() {
         let before = evidence(&[round(1_234.5, 98_765.4, 5.25, 9.125)]);
-        let memory = PackedEvidence::new(&before, Some(1_753_000_000.123));
-        let remembered = memory.unpack().expect("it can be read");
+        let memory = write(&before, Some(1_753_000_000.123));
+        let remembered = read(&memory).expect("it can be read");
         assert_eq!(remembered.common_time, Some(1_753_000_000.123));
         let mut after = remembered.evidence;
         after.attempt = before.attempt.clone();
@@ -225,7 +223,7 @@ mod tests {
             ..evidence(&[]).terms
         };
         let fresh = Evidence::new(terms, 1);
-        let remembered = PackedEvidence::new(&fresh, None).unpack();
+        let remembered = read(&write(&fresh, None));
         let expected = Remembered {
             evidence: fresh,
             common_time: None,
@@ -248,7 +246,7 @@ mod tests {
         for (number, damage) in damages.into_iter().enumerate() {
             let mut memory = busy();
             damage(&mut memory);
-            assert_eq!(memory.unpack(), None, "{number}");
+            assert_eq!(read(&memory), None, "{number}");
         }
     }
 
@@ -267,7 +265,7 @@ mod tests {
         #[test]
         fn a_restart_changes_evidence_by_less_than_a_ten_thousandth(rounds in any_rounds()) {
             let before = evidence(&rounds);
-            let remembered = PackedEvidence::new(&before, None).unpack().expect("it can be read");
+            let remembered = read(&write(&before, None)).expect("it can be read");
             let after = remembered.evidence;
             prop_assert!((before.ln_e() - after.ln_e()).abs() < 1e-4);
             let passes = before.ln_pass().zip(after.ln_pass()).expect("there is a limit");

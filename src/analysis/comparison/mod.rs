@@ -18,6 +18,8 @@ mod line;
 pub mod memory;
 pub mod ratio;
 pub mod rounds;
+#[cfg(test)]
+mod tests;
 
 use crate::analysis::counts::Counts;
 

@@ -227,10 +227,8 @@ fn matching_requests_stay_with_the_canary_from_step_to_step() {
     let mut model = model(&analysis);
     model.ship("v2");
     model.run();
-    let routes = model.trace.iter().filter(|line| line.starts_with("Route"));
-    let routes: Vec<_> = routes.map(String::as_str).collect();
     assert_eq!(
-        routes,
+        model.routings(),
         [
             "Route(Routes { canary: Weight(10), matched: true })",
             "Route(Routes { canary: Weight(50), matched: true })",

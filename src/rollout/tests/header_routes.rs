@@ -81,10 +81,8 @@ fn requests_with_a_header_come_before_everybody_and_go_back_among_them() {
     let mut model = model(&staff_first());
     model.ship("v2");
     model.run();
-    let routes = model.trace.iter().filter(|line| line.starts_with("Route"));
-    let routes: Vec<_> = routes.map(String::as_str).collect();
     assert_eq!(
-        routes,
+        model.routings(),
         [
             "Route(Routes { canary: Weight(0), headers: [1] })",
             "Route(Routes { canary: Weight(20), headers: [1] })",

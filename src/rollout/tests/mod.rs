@@ -103,7 +103,7 @@ fn errors_of_the_candidate_bring_the_weight_to_zero() {
     assert!(
         status
             .message
-            .contains("request-success-rate is worse than stable's"),
+            .contains("request-success-rate 95% (>= 99%) is worse than stable's"),
         "{}",
         status.message
     );

@@ -262,6 +262,12 @@ impl Model {
         self.trace.iter().position(|said| said == line)
     }
 
+    /// What was written into the route, in its order.
+    pub(crate) fn routings(&self) -> Vec<&str> {
+        let lines = self.trace.iter().map(String::as_str);
+        lines.filter(|line| line.starts_with("Route")).collect()
+    }
+
     /// Whether a line of the trace begins so.
     pub(crate) fn did(&self, what: &str) -> bool {
         self.trace.iter().any(|line| line.starts_with(what))

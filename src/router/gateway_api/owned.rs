@@ -12,7 +12,7 @@ use crate::router::beyond::{self, Beyond};
 use crate::router::form::{Backend, elements};
 use crate::router::gateway_api::acceptance::{self, Parent};
 use crate::router::gateway_api::{backend, backends};
-use crate::router::owned::{Maker, set_within};
+use crate::router::owned::{Maker, set_list, set_within};
 use crate::router::{refusal, unused};
 
 /// Makes HTTPRoutes.
@@ -327,11 +327,7 @@ fn set_cookie(entry: &mut Value, canary: &Canary, cookie: Option<&str>) {
         let add = json!([{"name": SET_COOKIE, "value": cookie}]);
         json!({"type": "ResponseHeaderModifier", "responseHeaderModifier": {"add": add}})
     }));
-    if !filters.is_empty() {
-        entry["filters"] = Value::Array(filters);
-    } else if let Some(fields) = entry.as_object_mut() {
-        fields.remove("filters");
-    }
+    set_list(entry, "filters", filters);
 }
 
 /// Requests to the canary carry a header, for the filter's sake.

@@ -40,7 +40,8 @@ def exported():
             found.update(other + end for end in ("_bucket", "_count", "_sum"))
         else:
             found.add(other)
-    found.update(re.findall(name, section(gauges, r"fn into_registry")))
+    for gauged in (r"fn into_registry", r"fn register\("):
+        found.update(re.findall(name, section(gauges, gauged)))
     assert len(found) > 25, found
     return found
 
@@ -160,6 +161,8 @@ FLEET = [
     ("serin_metric_samples", [f'{CHECK},arm="canary"'], "400x60"),
     ("serin_metric_no_data", [f'{CHECK},arm="canary"'], "0x60"),
     ("serin_metric_threshold", [f'{CHECK},bound="max"'], "500x60"),
+    ("serin_metric_evidence", [f'{CHECK},bound="{one}"' for one in ("worse", "promotion")], "2x60"),
+    ("serin_metric_evidence_limit", [f'{CHECK},bound="{one}"' for one in ("worse", "promotion")], "5x60"),
 ]
 PHASES = {"web": "Progressing", "cart": "Failed", "mail": "WaitingPromotion"}
 GROWS, BUCKETS = "0+3x60", ["0.5", "5.0", "+Inf"]

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use crate::record::text;
-use crate::scenario::{RELEASE, RETREAT, Scenario};
+use crate::scenario::{RELEASE, Scenario};
 
 /// Evidence takes its time where errors are few.
 const EVIDENCE: Duration = Duration::from_secs(240);
@@ -32,31 +32,20 @@ pub(super) async fn equal_errors_on_both_arms_are_promoted(s: &Scenario) -> Resu
     Ok(())
 }
 
-/// Four times, and ten times, as many errors as stable, all of them within the limit.
+/// Ten times as many errors as stable, all of them within the limit.
 pub(super) async fn a_release_that_is_worse_than_stable_is_rejected(s: &Scenario) -> Result<()> {
     s.adopt("1.0.0-errors0.2", 2, &limited()).await?;
     let load = s.load().await?;
-    for (tag, most) in [("2.0.0-errors2", 45.0), ("3.0.0-errors0.8", 150.0)] {
-        s.ship(tag).await?;
-        s.weight(50, RELEASE).await?;
-        let begun = SystemTime::now();
-        s.phase("Failed", EVIDENCE).await?;
-        let took = begun.elapsed()?.as_secs_f64();
-        let message = text(&s.canary(), "/status/message").to_owned();
-        ensure!(message.contains("worse than stable's"), "{tag}: {message}");
-        s.number(
-            &format!("{tag} beside 0.2 %: rejected after (s)"),
-            took,
-            most,
-        )?;
-        s.canary_is_gone().await?;
-        s.put("1.0.0-errors0.2").await?;
-        s.phase("Initialized", RETREAT).await?;
-    }
+    s.ship("2.0.0-errors2").await?;
+    s.weight(50, RELEASE).await?;
+    let begun = SystemTime::now();
+    s.phase("Failed", EVIDENCE).await?;
+    let took = begun.elapsed()?.as_secs_f64();
+    let message = text(&s.canary(), "/status/message").to_owned();
+    ensure!(message.contains("worse than stable's"), "{message}");
+    s.number("2 % errors beside 0.2 %: rejected after (s)", took, 60.0)?;
+    s.canary_is_gone().await?;
     let report = s.no_request_lost(load)?;
-    for version in ["2.0.0", "3.0.0"] {
-        let hurt = report.by_version[version].app_errors;
-        s.number(&format!("{version}: users hurt"), hurt as f64, 400.0)?;
-    }
-    Ok(())
+    let hurt = report.by_version["2.0.0"].app_errors;
+    s.number("2 % errors beside 0.2 %: users hurt", hurt as f64, 200.0)
 }

@@ -42,22 +42,15 @@ pub(super) async fn an_idle_canary_costs_no_call(s: &Scenario) -> Result<()> {
 }
 
 pub(super) async fn a_step_takes_four_writes(s: &Scenario) -> Result<()> {
-    s.adopt("1.0.0", 2, &one_check()).await?;
+    s.adopt("1.0.0", 2, &objects::quick()).await?;
     writes(s, "writes of a step", WRITES).await
 }
 
 pub(super) async fn a_step_on_a_users_route_takes_five_writes(s: &Scenario) -> Result<()> {
     s.apply(&objects::route("web", &s.host())).await?;
-    let canary = objects::canary_of_route("web", &one_check());
+    let canary = objects::canary_of_route("web", &objects::quick());
     s.adopt_as("1.0.0", 2, &canary).await?;
     writes(s, "writes of a step (user's route)", WRITES_USERS_ROUTE).await
-}
-
-/// Steps that end with their first check, and wait for no evidence.
-fn one_check() -> Value {
-    let mut analysis = objects::quick();
-    analysis["comparison"] = json!({"missedRegression": 1});
-    analysis
 }
 
 /// Writes between the begins of two steps, from the second to the third, with one check.

@@ -69,7 +69,8 @@ pub(super) fn convert(
     analysis.keep(&SHARING, &mut made, account);
     affinity(&mut analysis, &mut made, account);
     made.insert("comparison".to_owned(), json!({"enabled": false}));
-    let text = "limits alone decide, as before: take analysis.comparison out, and canary and stable are compared, too";
+    let text = "gets comparison.enabled: false, so that limits alone decide, as before: take comparison out, and canary and \
+                stable are compared, too";
     account.change(analysis.path("").trim_end_matches('.'), text);
     analysis.close(account);
     out.insert("analysis".to_owned(), Value::Object(made));
