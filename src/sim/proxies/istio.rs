@@ -11,6 +11,14 @@ use crate::sim::traffic::route::Backend;
 
 /// VirtualServices.
 pub(super) const SERVICES: KindName = ("networking.istio.io", "virtualservices");
+/// Services, by whose ports destinations are found.
+const APEXES: KindName = ("", "services");
+
+/// What tells Istio where requests go.
+pub(super) const KINDS: [KindName; 2] = [SERVICES, APEXES];
+
+/// The port at which gateways listen, for TLS. A request keeps it where a destination names none.
+const LISTENS: i64 = 443;
 
 /// The gateway that stands for all sidecars.
 const MESH: &str = "mesh";
@@ -71,14 +79,14 @@ fn first(sight: Sight<'_>, (key, object): &Named, asked: Asked<'_>) -> Option<Ve
     // Rules for connections look at no request.
     found.or_else(|| {
         let rule = list(object, "/spec/tcp").first()?;
-        Some(destinations(rule, &key.namespace))
+        Some(destinations(sight, rule, &key.namespace, asked))
     })
 }
 
 /// Where a rule sends a request: on to what it delegates to, or to its destinations.
 fn followed(sight: Sight<'_>, rule: &Value, home: &str, asked: Asked<'_>) -> Option<Vec<Backend>> {
     let Some(delegate) = rule.get("delegate") else {
-        return Some(destinations(rule, home));
+        return Some(destinations(sight, rule, home, asked));
     };
     let home = match text(delegate, "/namespace") {
         "" => home,
@@ -91,7 +99,8 @@ fn followed(sight: Sight<'_>, rule: &Value, home: &str, asked: Asked<'_>) -> Opt
     }
     let rules = list(found, "/spec/http").iter();
     let mut matching = rules.filter(|rule| matches(rule, asked));
-    matching.next().map(|rule| destinations(rule, home))
+    let rule = matching.next()?;
+    Some(destinations(sight, rule, home, asked))
 }
 
 fn matches(rule: &Value, asked: Asked<'_>) -> bool {
@@ -101,6 +110,9 @@ fn matches(rule: &Value, asked: Asked<'_>) -> bool {
 
 /// Whether everything in a match is true. Of a request there are path and header; it is a GET without a query.
 fn holds(one: &Value, asked: Asked<'_>) -> bool {
+    let inside = matches!(asked.to, To::Service(_));
+    let gateways = list(one, "/gateways");
+    let comes = gateways.is_empty() || gateways.iter().any(|it| (it == MESH) == inside);
     let uri = one
         .get("uri")
         .is_none_or(|uri| is_as(uri, Some(asked.path)));
@@ -111,7 +123,7 @@ fn holds(one: &Value, asked: Asked<'_>) -> bool {
     let without = pairs(one, "/withoutHeaders");
     let mut without = without.filter(|(name, wanted)| is_as(wanted, asked.header(name)));
     let query = pairs(one, "/queryParams").next().is_none();
-    uri && method && headers && query && without.next().is_none()
+    comes && uri && method && headers && query && without.next().is_none()
 }
 
 /// A text as `exact`, `prefix` or `regex` want it; with none of them it has to be there.
@@ -130,13 +142,16 @@ fn is_as(wanted: &Value, text: Option<&str>) -> bool {
 }
 
 /// The destinations of a rule. A single one gets everything; of several, one that says no weight gets nothing.
-fn destinations(rule: &Value, home: &str) -> Vec<Backend> {
+fn destinations(sight: Sight<'_>, rule: &Value, home: &str, asked: Asked<'_>) -> Vec<Backend> {
+    let backend = |entry: &Value, weight: i64| Backend::new(
+        service(sight, entry, home, asked).unwrap_or_default(),
+        weight.try_into().unwrap_or(0),
+    );
     let route = list(rule, "/route");
     let alone = route.len() == 1;
     let backends = route.iter().map(|entry| {
         let weight = number(entry, "/weight").unwrap_or(0);
-        let weight = if alone { 100 } else { weight };
-        backend(entry, home, weight)
+        backend(entry, if alone { 100 } else { weight })
     });
     let copies = list(rule, "/mirrors").iter();
     let copies = copies.map(|entry| (entry, "/percentage/value", entry));
@@ -145,23 +160,34 @@ fn destinations(rule: &Value, home: &str) -> Vec<Backend> {
         .map(|entry| (entry, "/mirrorPercentage/value", rule));
     let copies = copies.chain(single).map(|(entry, percent, holder)| {
         let percent = holder.pointer(percent).and_then(Value::as_f64);
-        let mut copy = backend(entry, home, percent.unwrap_or(100.0) as i64);
+        let mut copy = backend(entry, percent.unwrap_or(100.0) as i64);
         copy.copies = true;
         copy
     });
     backends.chain(copies).collect()
 }
 
-fn backend(entry: &Value, home: &str, weight: i64) -> Backend {
-    let host = match text(entry, "/destination/host") {
-        "" => text(entry, "/host"),
-        host => host,
+/// The Service of a destination; `None`: it has no such port. One that names no port means the only one, and of several that to
+/// which the request came.
+fn service(sight: Sight<'_>, entry: &Value, home: &str, asked: Asked<'_>) -> Option<Name> {
+    let destination = entry.get("destination").unwrap_or(entry);
+    let host = full(text(destination, "/host"), home);
+    let mut parts = host.strip_suffix(DOMAIN)?.split('.');
+    let (name, namespace) = (parts.next()?, parts.next()?);
+    let known = sight.objects.get(APEXES, namespace, name);
+    let ports = known.map_or(&[][..], |it| list(it, "/spec/ports"));
+    let came = match asked.to {
+        To::Host(_) => Some(LISTENS),
+        To::Service(_) => None,
     };
-    let host = full(host, home);
-    let mut parts = host.strip_suffix(DOMAIN).unwrap_or_default().split('.');
-    let (name, namespace) = (parts.next(), parts.next());
-    let service = Name::new(namespace.unwrap_or_default(), name.unwrap_or_default());
-    Backend::new(service, weight.try_into().unwrap_or(0))
+    let wanted = match number(destination, "/port/number") {
+        None if ports.len() == 1 => None,
+        None => came,
+        port => port,
+    };
+    let has = |port: i64| ports.iter().any(|it| number(it, "/port") == Some(port));
+    let found = known.is_none() || wanted.is_none_or(has);
+    found.then(|| Name::new(namespace, name))
 }
 
 #[cfg(test)]
@@ -304,5 +330,41 @@ spec:
         let service = Name::new("shop", "app");
         let found = scene.shown(To::Service(&service), "/", None);
         assert_eq!(found, "app:80 app-canary:20");
+    }
+
+    const PORTS: &str = r"
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: app}
+spec:
+  hosts: [app, shop.example]
+  gateways: [mesh, istio-system/public]
+  http:
+  - match: [{gateways: [istio-system/public], uri: {prefix: /named}}]
+    route: [{destination: {host: app, port: {number: 80}}, weight: 90}, {destination: {host: app, port: {number: 81}}, weight: 10}]
+  - route: [{destination: {host: app}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: app}
+spec: {ports: [{port: 80}, {port: 9090}]}
+";
+
+    #[test]
+    fn of_several_ports_a_gateway_needs_the_name() {
+        let scene = Scene::new(Proxies::Istio, PORTS);
+        let service = Name::new("shop", "app");
+        let (inside, outside) = (To::Service(&service), To::Host("shop.example"));
+        let rows = [
+            (inside, "/named", "app:100"),
+            (outside, "/named", "app:90 :10"),
+            (outside, "/", ":100"),
+        ];
+        for (to, path, expected) in rows {
+            assert_eq!(scene.shown(to, path, None), expected, "{to:?} {path}");
+        }
+        let alone = PORTS.replace("{port: 80}, {port: 9090}", "{port: 80}");
+        let scene = Scene::new(Proxies::Istio, &alone);
+        assert_eq!(scene.shown(outside, "/", None), "app:100");
     }
 }

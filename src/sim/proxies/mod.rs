@@ -118,7 +118,7 @@ impl Proxies {
             Self::Apisix => &[apisix::ROUTES],
             Self::Contour => &[httpproxy::PROXIES],
             Self::Gloo => &gloo::KINDS,
-            Self::Istio => &[istio::SERVICES],
+            Self::Istio => &istio::KINDS,
             Self::Kuma => &[kuma::ROUTES],
             Self::Linkerd => &linkerd::ROUTES,
             Self::Nginx | Self::Skipper => &[ingress::INGRESSES],
