@@ -143,10 +143,12 @@ fn is_as(wanted: &Value, text: Option<&str>) -> bool {
 
 /// The destinations of a rule. A single one gets everything; of several, one that says no weight gets nothing.
 fn destinations(sight: Sight<'_>, rule: &Value, home: &str, asked: Asked<'_>) -> Vec<Backend> {
-    let backend = |entry: &Value, weight: i64| Backend::new(
-        service(sight, entry, home, asked).unwrap_or_default(),
-        weight.try_into().unwrap_or(0),
-    );
+    let backend = |entry: &Value, weight: i64| {
+        Backend::new(
+            service(sight, entry, home, asked).unwrap_or_default(),
+            weight.try_into().unwrap_or(0),
+        )
+    };
     let route = list(rule, "/route");
     let alone = route.len() == 1;
     let backends = route.iter().map(|entry| {
