@@ -169,7 +169,7 @@ pub(super) const ALL: [Provider; 14] = [
 ];
 
 /// Istio where users come from outside.
-const GATEWAYS_OF_ISTIO: Provider = Provider {
+pub(super) const GATEWAYS_OF_ISTIO: Provider = Provider {
     name: "istio",
     proxies: Proxies::Istio,
     definitions: &[ISTIO],
