@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::analysis::Counter;
 use crate::crd::status::{CheckVerdict, Mark, Outcome, Phase, Release};
-use crate::rollout::tests::model::Model;
+use crate::rollout::tests::model::{Model, duration};
 
 fn analysis() -> Value {
     json!({"interval": "60s", "checks": 3, "stepWeights": [10, 50], "threshold": 5})
@@ -136,6 +136,60 @@ fn promotion_waits_for_evidence() {
         took > Duration::from_secs(80),
         "404 clean requests at 5 a second and arm, twice: {took:?}"
     );
+}
+
+/// Within the fixed limit of 1 % slow requests, and yet eight times as many as stable's.
+#[test]
+fn slow_requests_are_compared_too() {
+    for by_pods in [false, true] {
+        let mut model = Model::adopted(&analysis());
+        model.seen.metrics = vec![duration()];
+        model.by_pods = by_pods;
+        (model.errors, model.stable_errors) = (0.008, 0.001);
+        model.ship("v2");
+        model.run();
+        let last = last(&model);
+        assert_eq!(last.outcome, Outcome::RolledBack, "{:#?}", model.trace);
+        assert!(
+            last.reason.contains("request-duration") && last.reason.contains("worse than stable"),
+            "{}",
+            last.reason
+        );
+    }
+}
+
+/// Pods that were just started are slow until their caches are warm. What that costs is judged by the limit alone.
+#[test]
+fn what_is_slow_while_it_is_cold_is_no_regression() {
+    for by_pods in [false, true] {
+        let mut model = Model::adopted(&analysis());
+        model.seen.metrics = vec![duration()];
+        model.by_pods = by_pods;
+        model.stable_errors = 0.001;
+        model.errors = 0.02;
+        model.ship("v2");
+        model.run_to(10);
+        model.run_for(Duration::from_secs(55));
+        model.errors = 0.001;
+        model.run();
+        assert_promoted(&model);
+        let requests = model.status().comparison[0].canary.requests;
+        assert!(requests > 1000, "{requests}");
+    }
+}
+
+/// Errors have no such grace.
+#[test]
+fn errors_of_cold_pods_count() {
+    let mut model = Model::adopted(&analysis());
+    model.stable_errors = 0.001;
+    model.errors = 0.02;
+    model.ship("v2");
+    model.run_to(10);
+    model.run_for(Duration::from_secs(55));
+    model.errors = 0.001;
+    model.run();
+    assert_eq!(last(&model).outcome, Outcome::RolledBack);
 }
 
 #[test]

@@ -622,6 +622,7 @@ impl Model {
         };
         self.seen.canary = Some(CanaryArm {
             arm,
+            ready_since: [("proxy".to_owned(), Moment::new(self.now))].into(),
             restarts: 0,
             diagnosis: Vec::new(),
             deleting: false,
@@ -738,6 +739,15 @@ pub(crate) fn target(revision: &str) -> Target {
         writer: Some("kubectl".to_owned()),
         configs: Vec::new(),
     }
+}
+
+/// Half a second, at the 99th percentile.
+pub(crate) fn duration() -> MetricPlan {
+    let mut plan = success_rate();
+    plan.name = "request-duration".to_owned();
+    plan.limit.min = None;
+    plan.limit.slower_than_ms = Some(500.0);
+    plan
 }
 
 pub(crate) fn success_rate() -> MetricPlan {
