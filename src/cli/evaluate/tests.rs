@@ -170,7 +170,8 @@ fn what_holds_nothing_is_refused() {
                 "has no sample of the canary",
             ),
         ]
-    "#]].assert_debug_eq(&said);
+    "#]]
+    .assert_debug_eq(&said);
 }
 
 /// What a Prometheus said, and the same as a table.

@@ -331,3 +331,22 @@ fn bursts_are_measured_and_too_wild_ones_are_not_compared() {
         assert_eq!(said, dispersion.is_none());
     }
 }
+
+/// Pods that nobody reaches count no request, and that is no idleness (M16).
+#[test]
+fn refused_connections_are_errors() {
+    for by_pods in [false, true] {
+        let mut model = Model::adopted(&analysis());
+        model.by_pods = by_pods;
+        model.ship("v2");
+        model.run_to(10);
+        model.rate = 0.0;
+        model.lose_pods(0, 3);
+        model.run();
+        assert_eq!(last(&model).outcome, Outcome::RolledBack);
+        let reason = last(&model).reason;
+        assert!(reason.contains("ready"), "{reason}");
+        let to_none = model.did("Route(Routes { canary: Weight(0)");
+        assert!(to_none, "{:#?}", model.trace);
+    }
+}
