@@ -5,6 +5,7 @@ use http::{Request, Response, StatusCode};
 
 use crate::analysis::MetricPlan;
 use crate::cluster::webhook::Secret;
+use crate::controller::counting::Counted;
 use crate::controller::observe::View;
 use crate::controller::{Context, Memo, secrets, tokens};
 use crate::crd::bound::Keys;
@@ -240,6 +241,12 @@ async fn count(
     let subject = view.subject(canary, &home, &name);
     let server = metrics::server(canary, context.defaults.metrics_server.as_deref());
     let server = server.unwrap_or_default();
+    let question = |query, at| Question {
+        id: (),
+        server: server.to_owned(),
+        query,
+        at,
+    };
     let mut answers = Vec::new();
     let (mut asked, mut questions) = (Vec::new(), Vec::new());
     for check in checks {
@@ -251,21 +258,32 @@ async fn count(
         };
         match query::counters(&subject, plan) {
             Ok(query) => {
-                asked.push(Check::Metric(check));
-                questions.push(Question {
-                    id: (),
-                    server: server.to_owned(),
-                    query,
-                    at,
-                });
+                questions.push(question(query, at));
+                asked.push((check, query::native(&subject, plan), at));
             }
             Err(error) => answers.push((Check::Metric(check), refused(error))),
         }
     }
-    let counted = context.counting.ask(questions).await.into_iter();
-    let counted = counted.map(|counted| counted.map_or_else(refused, Answer::Counters));
-    answers.extend(asked.into_iter().zip(counted));
+    let counted = context.counting.ask(questions).await;
+    for ((check, native, at), counted) in asked.into_iter().zip(counted) {
+        let nothing = counted.as_ref().is_ok_and(Vec::is_empty);
+        let counted = match native.filter(|query| nothing && !query.is_empty()) {
+            Some(query) => natively(context, question(query, at)).await,
+            None => counted,
+        };
+        let answer = counted.map_or_else(refused, Answer::Counters);
+        answers.push((Check::Metric(check), answer));
+    }
     answers
+}
+
+/// Durations without buckets may be native histograms. A server that does not know these has none, and that is no error.
+async fn natively(context: &Context, question: Question<()>) -> Counted {
+    let mut counted = context.counting.ask(vec![question]).await;
+    match counted.pop() {
+        Some(Err(MetricError::Rejected(_))) | None => Ok(Vec::new()),
+        Some(counted) => counted,
+    }
 }
 
 /// The metric that is asked for.
