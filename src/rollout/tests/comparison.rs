@@ -350,3 +350,25 @@ fn refused_connections_are_errors() {
         assert!(to_none, "{:#?}", model.trace);
     }
 }
+
+/// Pods that nobody scrapes may be those that fail: what the others count passes nothing until four of five are scraped.
+#[test]
+fn pods_that_are_not_scraped_hold_a_pass() {
+    let mut model = Model::adopted(
+        &json!({"interval": "60s", "checks": 3, "stepWeights": [50], "threshold": 5}),
+    );
+    model.by_pods = true;
+    model.scraped = 1;
+    model.ship("v2");
+    model.run_to(50);
+    model.run_for(Duration::from_secs(290));
+    let status = model.status();
+    assert_eq!((model.weight(), status.failed_checks), (50, 0));
+    let check = &status.checks[0];
+    assert_eq!(check.verdict, CheckVerdict::NoData);
+    let message = check.message.clone().unwrap_or_default();
+    assert!(message.starts_with("1 of 2 Pods"), "{message}");
+    model.scraped = 2;
+    model.run();
+    assert_promoted(&model);
+}
