@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::cli::controller::ControllerArgs;
 use crate::cli::demo::DemoArgs;
+use crate::cli::evaluate::EvaluateArgs;
 use crate::cli::lint::LintArgs;
 use crate::cli::migrate::MigrateArgs;
 use crate::cli::simulate::SimulateArgs;
@@ -88,6 +89,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Play a release of a Canary from files against a scenario, in virtual time and without a cluster
     Simulate(SimulateArgs),
+    /// Take recorded counters through a Canary's analysis, and say when it would have decided what
+    Evaluate(EvaluateArgs),
     /// Say what is wrong with Canaries and MetricTemplates in files, without a cluster
     Lint(LintArgs),
     /// Turn manifests of Flagger and Argo Rollouts into Serin's

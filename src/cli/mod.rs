@@ -10,6 +10,7 @@ pub mod diagnose;
 pub mod disarm;
 pub mod doctor;
 pub mod embedded;
+pub mod evaluate;
 pub mod exit;
 pub mod find;
 pub mod get;
@@ -86,6 +87,7 @@ fn start(args: Args, called: &str) -> Result<Exit> {
     let namespace = args.cluster.namespace.as_deref();
     match &args.command {
         Command::Simulate(flags) => return simulate::run(flags, namespace),
+        Command::Evaluate(flags) => return evaluate::run(flags, namespace),
         Command::Lint(flags) => return lint::run(flags, namespace),
         Command::Migrate(flags) => return migrate::run(flags, namespace),
         _ => {}

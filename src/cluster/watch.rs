@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::FieldsV1;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ObjectMeta};
 use kube::core::{ApiResource, DeserializeGuard, DynamicObject};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -142,7 +142,12 @@ impl Watches {
         tasks.spawn(async move {
             let shelves = this.shelves.clone();
             if let Some(shelf) = shelves.routes.of(kind) {
-                this.follow(kind, shelf, whole).await;
+                let digest = if kind == Kind::Gateway {
+                    gateway
+                } else {
+                    whole
+                };
+                this.follow(kind, shelf, digest).await;
             }
         });
     }
@@ -157,7 +162,7 @@ impl Watches {
         }
     }
 
-    fn kind<T: Send + Sync + 'static>(
+    fn kind<T: PartialEq + Send + Sync + 'static>(
         &self,
         tasks: &mut JoinSet<()>,
         kind: Kind,
@@ -171,7 +176,12 @@ impl Watches {
         });
     }
 
-    async fn follow<T>(self, kind: Kind, shelf: &Shelf<T>, digest: fn(Value) -> Option<T>) {
+    async fn follow<T: PartialEq>(
+        self,
+        kind: Kind,
+        shelf: &Shelf<T>,
+        digest: fn(Value) -> Option<T>,
+    ) {
         let resource = kind.api_resource();
         let config = watcher::Config::default().page_size(PAGE);
         let config = labels(kind)
@@ -191,7 +201,7 @@ impl Watches {
         }
     }
 
-    fn note<T>(
+    fn note<T: PartialEq>(
         &self,
         kind: Kind,
         shelf: &Shelf<T>,
@@ -212,11 +222,14 @@ impl Watches {
             }
             watcher::Event::Apply(raw) => {
                 let (place, owner, object) = read(raw, digest);
-                match object {
-                    Some(object) => drop(shelf.put(place.clone(), Arc::new(object))),
-                    None => warn!(?kind, ?place, "left out an object that cannot be read"),
+                let Some(object) = object.map(Arc::new) else {
+                    warn!(?kind, ?place, "left out an object that cannot be read");
+                    return self.tell(kind, place, owner);
+                };
+                let before = shelf.put(place.clone(), object.clone());
+                if before.as_ref() != Some(&object) {
+                    self.tell(kind, place, owner);
                 }
-                self.tell(kind, place, owner);
             }
             watcher::Event::Delete(raw) => {
                 let (place, owner, _) = read(raw, |_| None::<()>);
@@ -433,6 +446,24 @@ fn whole(value: Value) -> Option<DynamicObject> {
     Some(object)
 }
 
+/// Keeps of a Gateway what it says of itself. It counts its routes, too, and if that were news, every route that comes would call every
+/// Canary of the Gateway.
+fn gateway(value: Value) -> Option<DynamicObject> {
+    let object: DynamicObject = serde_json::from_value(value).ok()?;
+    let metadata = ObjectMeta {
+        name: object.metadata.name,
+        namespace: object.metadata.namespace,
+        generation: object.metadata.generation,
+        ..ObjectMeta::default()
+    };
+    let data = json!({"status": {"conditions": object.data["status"]["conditions"]}});
+    Some(DynamicObject {
+        types: object.types,
+        metadata,
+        data,
+    })
+}
+
 /// How a manager's list of fields names the spec.
 const SPEC: &str = "f:spec";
 
@@ -449,5 +480,27 @@ fn open<K: Resource<DynamicType = ()>>(guard: DeserializeGuard<K>) -> Option<(Pl
             warn!(kind = %K::kind(&()), name, error = invalid.error, "left out an object that cannot be read");
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_that_come_to_a_gateway_are_no_news() {
+        let seen = |version: &str, routes: u32, programmed: &str| {
+            gateway(json!({
+                "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+                "metadata": {"name": "gw", "namespace": "edge", "generation": 2, "resourceVersion": version},
+                "spec": {"gatewayClassName": "traefik"},
+                "status": {
+                    "conditions": [{"type": "Programmed", "status": programmed}],
+                    "listeners": [{"name": "http", "attachedRoutes": routes}],
+                },
+            }))
+        };
+        assert_eq!(seen("7", 1, "True"), seen("8", 2, "True"));
+        assert_ne!(seen("7", 1, "True"), seen("8", 1, "False"));
     }
 }

@@ -1,13 +1,11 @@
 //! Answers to the core's questions: from the API server, and from metrics servers. Questions are sent together.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 
 use crate::analysis::MetricPlan;
 use crate::cluster::webhook::Secret;
+use crate::controller::counting::Counted;
 use crate::controller::observe::View;
 use crate::controller::{Context, Memo, secrets, tokens};
 use crate::crd::bound::Keys;
@@ -15,9 +13,8 @@ use crate::crd::canary::Canary;
 use crate::crd::metric_template::MetricServer;
 use crate::crd::moment::Moment;
 use crate::http_client::Certificate;
+use crate::metrics::batch::Question;
 use crate::metrics::history;
-use crate::metrics::prometheus::{self, Batch, Question};
-use crate::metrics::punctual::punctual;
 use crate::metrics::query::{self, Window};
 use crate::metrics::store::grant::{self, Grant};
 use crate::metrics::store::{Server, Store};
@@ -25,9 +22,6 @@ use crate::metrics::{self, MetricError, Source, store};
 use crate::objects::{Kind, ObjectKey};
 use crate::rollout::observed::{Answer, Check, MetricCheck, Reading};
 use crate::workload;
-
-/// Deadline of a metric query (SAFETY, waits).
-const QUERY: Duration = Duration::from_secs(5);
 
 /// Answers every question, or says why it has no answer: a question never stays open.
 pub(crate) async fn answer(
@@ -157,7 +151,12 @@ async fn measured(
     question.access = token.as_deref();
     let request = store::request(store, &question)?;
     let reply = match question.server {
-        Server::At(_) => send(context, store, certificate(question.provider), request).await?,
+        Server::At(_) => {
+            context
+                .caller
+                .send(store, certificate(question.provider), request)
+                .await?
+        }
         Server::Cluster => of_cluster(context, &request).await?,
     };
     if let Some(grant) = grant.filter(|_| reply.status() == StatusCode::UNAUTHORIZED) {
@@ -179,7 +178,10 @@ async fn lent(
     }
     let request = grant.request(tokens::signed)?;
     // Whatever the template says: what the key has signed goes to nobody who does not prove who he is.
-    let reply = send(context, store, Certificate::Verified, request).await?;
+    let reply = context
+        .caller
+        .send(store, Certificate::Verified, request)
+        .await?;
     let token = grant::token(&reply, now)?;
     let text = token.text.clone();
     context.tokens.keep(&grant.id, token, now);
@@ -225,26 +227,7 @@ fn certificate(provider: Option<&MetricServer>) -> Certificate {
     }
 }
 
-async fn send(
-    context: &Context,
-    store: Store,
-    certificate: Certificate,
-    request: Request<Bytes>,
-) -> Result<Response<Bytes>, MetricError> {
-    let began = context.clock.now();
-    let reply = context.http.send_to(certificate, request, QUERY).await;
-    let seconds = context.clock.now().duration_since(began).as_secs_f64();
-    context.telemetry.provider_request(
-        store.name(),
-        if reply.is_ok() { "answered" } else { "failed" },
-        seconds,
-    );
-    let reply = reply.map_err(|error| MetricError::Unreachable(text(&error)))?;
-    punctual(&reply, context.clock.now())?;
-    Ok(reply)
-}
-
-/// Counters of several metrics and times, as few requests as their servers and times allow.
+/// Counters of several metrics and times, with as few requests as their servers allow.
 async fn count(
     context: &Context,
     canary: &Canary,
@@ -256,11 +239,16 @@ async fn count(
         canary.metadata.name.clone().unwrap_or_default(),
     );
     let subject = view.subject(canary, &home, &name);
-    let server = metrics::server(canary, context.defaults.metrics_server.as_deref())
-        .unwrap_or_default()
-        .to_owned();
-    let mut answers = BTreeMap::new();
-    let mut questions = Vec::new();
+    let server = metrics::server(canary, context.defaults.metrics_server.as_deref());
+    let server = server.unwrap_or_default();
+    let question = |query, at| Question {
+        id: (),
+        server: server.to_owned(),
+        query,
+        at,
+    };
+    let mut answers = Vec::new();
+    let (mut asked, mut questions) = (Vec::new(), Vec::new());
     for check in checks {
         let Reading::Counters(at) = check.reading else {
             continue;
@@ -268,22 +256,34 @@ async fn count(
         let Some(plan) = plan(view, &check) else {
             continue;
         };
-        let id = Check::Metric(check);
         match query::counters(&subject, plan) {
-            Ok(query) => questions.push(Question {
-                id,
-                server: server.clone(),
-                query,
-                at,
-            }),
-            Err(error) => drop(answers.insert(id, refused(error))),
+            Ok(query) => {
+                questions.push(question(query, at));
+                asked.push((check, query::native(&subject, plan), at));
+            }
+            Err(error) => answers.push((Check::Metric(check), refused(error))),
         }
     }
-    let batches = prometheus::group(questions);
-    let replies =
-        futures::future::join_all(batches.into_iter().map(|batch| ask(context, batch))).await;
-    answers.extend(replies.into_iter().flatten());
-    answers.into_iter().collect()
+    let counted = context.counting.ask(questions).await;
+    for ((check, native, at), counted) in asked.into_iter().zip(counted) {
+        let nothing = counted.as_ref().is_ok_and(Vec::is_empty);
+        let counted = match native.filter(|query| nothing && !query.is_empty()) {
+            Some(query) => natively(context, question(query, at)).await,
+            None => counted,
+        };
+        let answer = counted.map_or_else(refused, Answer::Counters);
+        answers.push((Check::Metric(check), answer));
+    }
+    answers
+}
+
+/// Durations without buckets may be native histograms. A server that does not know these has none, and that is no error.
+async fn natively(context: &Context, question: Question<()>) -> Counted {
+    let mut counted = context.counting.ask(vec![question]).await;
+    match counted.pop() {
+        Some(Err(MetricError::Rejected(_))) | None => Ok(Vec::new()),
+        Some(counted) => counted,
+    }
 }
 
 /// The metric that is asked for.
@@ -314,27 +314,9 @@ async fn history(
             return Ok(Vec::new());
         }
         let request = history::request(server, &query, (from, to))?;
-        let certificate = Certificate::Verified;
-        let reply = send(context, Store::Prometheus, certificate, request).await?;
+        let (store, certificate) = (Store::Prometheus, Certificate::Verified);
+        let reply = context.caller.send(store, certificate, request).await?;
         history::parse(&reply, &query)
     };
     asked.await.map_or_else(refused, Answer::History)
-}
-
-async fn ask(context: &Context, batch: Batch<Check>) -> Vec<(Check, Answer)> {
-    let asked = async {
-        let (store, certificate) = (Store::Prometheus, Certificate::Verified);
-        let reply = send(context, store, certificate, batch.request()?).await?;
-        prometheus::parse(&reply, &batch)
-    };
-    match asked.await {
-        Ok(found) => found
-            .into_iter()
-            .map(|(id, counters)| (id, counters.map_or_else(refused, Answer::Counters)))
-            .collect(),
-        Err(error) => {
-            let answer = refused(error);
-            batch.ids().map(|id| (id.clone(), answer.clone())).collect()
-        }
-    }
 }

@@ -26,6 +26,14 @@ pub(crate) fn file(context: &Context, change: &Changed) {
     }
 }
 
+/// A new leader looks at everything once.
+pub(crate) fn lead(context: &Context, leads: bool) {
+    context.telemetry.leader(leads);
+    if leads {
+        call(context, None, |_| true);
+    }
+}
+
 fn call(context: &Context, namespace: Option<&str>, concerns: impl Fn(&Canary) -> bool) {
     for (place, canary) in context.shelves.canaries.list(namespace) {
         if concerns(&canary) {

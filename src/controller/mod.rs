@@ -4,10 +4,12 @@ mod act;
 mod alerts;
 mod ask;
 mod change;
+mod counting;
 mod fresh;
 mod hooks;
 pub mod lease;
 pub(crate) mod observe;
+mod outside;
 mod queue;
 mod record;
 mod secrets;
@@ -29,10 +31,12 @@ use crate::clock::Clock;
 use crate::cluster::{Changed, Cluster, Place, Shelves, Watches};
 use crate::controller::act::ActError;
 use crate::controller::alerts::Alerts;
+use crate::controller::counting::Counting;
 use crate::controller::fresh::Fresh;
 use crate::controller::hooks::Hooks;
 use crate::controller::lease::{Election, Leadership};
 use crate::controller::observe::View;
+use crate::controller::outside::{Caller, Outside};
 use crate::controller::queue::Queue;
 use crate::crd::canary::Canary;
 use crate::crd::moment::Moment;
@@ -90,7 +94,8 @@ pub(crate) type Memo = BTreeMap<Check, Answer>;
 /// What every tick may use.
 pub(crate) struct Context {
     pub(crate) cluster: Cluster,
-    pub(crate) http: Http,
+    pub(crate) caller: Caller,
+    pub(crate) counting: Counting,
     pub(crate) defaults: Defaults,
     pub(crate) leadership: Leadership,
     pub(crate) telemetry: Telemetry,
@@ -104,15 +109,6 @@ pub(crate) struct Context {
     wanted: mpsc::UnboundedSender<Kind>,
     /// What is remembered of each Canary between ticks; losing it costs time, never safety.
     notebooks: Mutex<BTreeMap<Place, Arc<tokio::sync::Mutex<Notebook>>>>,
-}
-
-/// What is needed to ask somebody beside the ticks: his address, his credentials, and a way to call the Canary that waits.
-#[derive(Clone)]
-pub(crate) struct Outside {
-    cluster: Cluster,
-    http: Http,
-    telemetry: Telemetry,
-    queue: Arc<Queue>,
 }
 
 #[derive(Debug, Default)]
@@ -157,6 +153,11 @@ impl Controller {
             telemetry: telemetry.clone(),
             queue: queue.clone(),
         };
+        let caller = Caller {
+            http,
+            telemetry: telemetry.clone(),
+            clock,
+        };
         let hooks = Hooks::new(outside.clone(), clock);
         let alerts = Alerts::new(outside);
         let context = Context {
@@ -164,7 +165,8 @@ impl Controller {
             hooks,
             alerts,
             tokens: tokens::Tokens::default(),
-            http,
+            counting: Counting::new(caller.clone()),
+            caller,
             defaults: settings.defaults.clone(),
             leadership: Leadership::default(),
             telemetry,
@@ -229,6 +231,7 @@ impl Controller {
             self.context.leadership.alone();
         }
         let mut leads = self.context.leadership.subscribe();
+        let mut waiting = self.context.counting.waiting();
         let mut watched = BTreeSet::from(Kind::ROUTES_ALWAYS);
         let mut ticks = JoinSet::new();
         let context = self.context.clone();
@@ -236,7 +239,8 @@ impl Controller {
         sweeps.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         tokio::pin!(shutdown);
         loop {
-            let free = ticks.len() < self.settings.concurrency.max(1);
+            let at_work = ticks.len().saturating_sub(*waiting.borrow_and_update());
+            let free = at_work < self.settings.concurrency.max(1);
             tokio::select! {
                 () = &mut shutdown => break,
                 Some(change) = self.changes.recv() => change::file(&context, &change),
@@ -245,7 +249,8 @@ impl Controller {
                         self.watches.route(&mut tasks, kind);
                     }
                 }
-                Ok(()) = leads.changed() => lead(&context, *leads.borrow()),
+                Ok(()) = waiting.changed(), if !free => {}
+                Ok(()) = leads.changed() => change::lead(&context, *leads.borrow()),
                 _ = sweeps.tick() => sweep::sweep(&context).await,
                 Some(_) = ticks.join_next(), if !ticks.is_empty() => {}
                 (place, late) = context.queue.next(), if free => {
@@ -261,16 +266,6 @@ impl Controller {
             warn!(%error, "the lease could not be given up; it ends by itself");
         }
         info!("stopped");
-    }
-}
-
-/// A new leader looks at everything once.
-fn lead(context: &Context, leads: bool) {
-    context.telemetry.leader(leads);
-    if leads {
-        for (place, _) in context.shelves.canaries.list(None) {
-            context.queue.call(&place, Duration::ZERO);
-        }
     }
 }
 

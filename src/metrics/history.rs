@@ -11,6 +11,7 @@ use crate::crd::moment::Moment;
 use crate::metrics::MetricError;
 use crate::metrics::prometheus::{self, Outcome, Past, Series, counters, nonsense};
 use crate::metrics::query::CounterQuery;
+use crate::metrics::series::Process;
 
 /// From one point to the next: a usual scrape interval. A server that scrapes less often repeats itself.
 const STEP: Duration = Duration::from_secs(15);
@@ -46,6 +47,13 @@ pub fn parse(
     reply: &Response<Bytes>,
     query: &CounterQuery,
 ) -> Result<Vec<Vec<Counter>>, MetricError> {
+    let times = by_time(reply)?;
+    let read = times.into_values().map(|series| counters(query, series));
+    read.collect()
+}
+
+/// The series of a reply, time by time.
+fn by_time(reply: &Response<Bytes>) -> Result<BTreeMap<Moment, Vec<Series>>, MetricError> {
     let Outcome::Matrix(all) = prometheus::outcome(reply)? else {
         return Err(nonsense("the reply is no matrix"));
     };
@@ -53,7 +61,31 @@ pub fn parse(
     for (time, series) in all.into_iter().flat_map(Past::samples) {
         times.entry(time).or_default().push(series);
     }
-    let read = times.into_values().map(|series| counters(query, series));
+    Ok(times)
+}
+
+/// The counters of a reply that somebody kept, by time: a label `k` tells `canary.all`, `canary.bad`, `stable.all` and `stable.bad`
+/// apart, as in Serin's own questions. Where nothing says when a sample was taken (`canary.at`), it was at that time.
+///
+/// # Errors
+///
+/// If it is no answer, or its series are none of these.
+pub fn recorded(body: &[u8]) -> Result<BTreeMap<Moment, Vec<Counter>>, MetricError> {
+    let query = CounterQuery {
+        parts: Vec::new(),
+        process: Process::Pod,
+        slower_than: None,
+        pods: 0,
+    };
+    let times = by_time(&Response::new(Bytes::copy_from_slice(body)))?;
+    let read = times.into_iter().map(|(at, series)| {
+        let taken = series
+            .iter()
+            .filter_map(|it| it.taken(at))
+            .collect::<Vec<_>>();
+        let series = taken.into_iter().chain(series).collect();
+        Ok((at, counters(&query, series)?))
+    });
     read.collect()
 }
 
@@ -63,7 +95,6 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::metrics::series::Process;
 
     fn query(pods: usize) -> CounterQuery {
         CounterQuery {
@@ -130,6 +161,30 @@ mod tests {
         assert_eq!(
             counts.collect::<Vec<_>>(),
             [(58.0, 100.0, 0.0), (73.5, 130.0, 2.0)]
+        );
+    }
+
+    /// What somebody kept of his own queries says when it was asked, and that is when it counts.
+    #[test]
+    fn a_recording_needs_no_times_of_samples() {
+        let series = |k: &str, values: &str| {
+            format!(r#"{{"metric": {{"pod": "a", "k": "{k}"}}, "values": {values}}}"#)
+        };
+        let all = [
+            series("canary.all", r#"[[60, "100"], [75, "130"]]"#),
+            series("canary.bad", r#"[[75, "2"]]"#),
+            series("canary.at", r#"[[75, "73.5"]]"#),
+        ];
+        let data = format!(
+            r#"{{"resultType": "matrix", "result": [{}]}}"#,
+            all.join(",")
+        );
+        let read = recorded(reply(&data).body()).unwrap();
+        let counts = read.values().flatten();
+        let counts = counts.map(|it| (it.canary, it.at, it.all, it.bad));
+        assert_eq!(
+            counts.collect::<Vec<_>>(),
+            [(true, 60.0, 100.0, 0.0), (true, 73.5, 130.0, 2.0)]
         );
     }
 

@@ -1,5 +1,6 @@
 //! What is measured, how it is asked for, and what the replies say. Requests and replies are data here; others send them.
 
+pub mod batch;
 pub mod history;
 mod plan;
 pub mod prometheus;

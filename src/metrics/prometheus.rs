@@ -8,124 +8,13 @@ use serde::Deserialize;
 
 use crate::analysis::Counter;
 use crate::crd::moment::Moment;
-use crate::metrics::query::{CounterQuery, labelled};
+use crate::metrics::batch::Batch;
+use crate::metrics::query::CounterQuery;
 use crate::metrics::series::Process;
 use crate::metrics::{MetricError, address_problem};
 
-/// Canaries in one request.
-const MAX_QUESTIONS: usize = 50;
-
-/// Pods that the selectors of one request name; a single question with more goes alone.
-const MAX_PODS: usize = 500;
-
 /// Characters of a server's own words that are repeated.
 const MAX_WORDS: usize = 200;
-
-/// One question for counters, to one server, at one time.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Question<Id> {
-    /// Who asks.
-    pub id: Id,
-    /// Address of the server.
-    pub server: String,
-    /// What is asked.
-    pub query: CounterQuery,
-    /// At which time.
-    pub at: Moment,
-}
-
-/// Questions that one request asks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Batch<Id> {
-    server: String,
-    at: Moment,
-    questions: Vec<(Id, CounterQuery)>,
-}
-
-/// Puts questions for one server and time together, up to 50 questions or 500 Pods, in the order in which they came.
-#[must_use]
-pub fn group<Id>(questions: Vec<Question<Id>>) -> Vec<Batch<Id>> {
-    let mut batches: Vec<Batch<Id>> = Vec::new();
-    for Question {
-        id,
-        server,
-        query,
-        at,
-    } in questions
-    {
-        let open = batches
-            .iter_mut()
-            .find(|batch| batch.server == server && batch.at == at && batch.has_room(&query));
-        match open {
-            Some(batch) => batch.questions.push((id, query)),
-            None => batches.push(Batch {
-                server,
-                at,
-                questions: vec![(id, query)],
-            }),
-        }
-    }
-    batches
-}
-
-impl<Id> Batch<Id> {
-    fn has_room(&self, query: &CounterQuery) -> bool {
-        let pods: usize = self.questions.iter().map(|(_, query)| query.pods).sum();
-        self.questions.len() < MAX_QUESTIONS && pods + query.pods <= MAX_PODS
-    }
-
-    /// Who is asked.
-    #[must_use]
-    pub fn server(&self) -> &str {
-        &self.server
-    }
-
-    /// Who asks.
-    pub fn ids(&self) -> impl Iterator<Item = &Id> {
-        self.questions.iter().map(|(id, _)| id)
-    }
-
-    /// The query: that of each question, with its position as label `q`.
-    #[must_use]
-    pub fn query(&self) -> String {
-        let asked = self.questions.iter().enumerate();
-        let asked = asked.filter(|(_, (_, query))| !query.parts.is_empty());
-        let queries = asked.map(|(position, (_, query))| {
-            let vector = format!("({})", query.parts.join(" or "));
-            labelled(&vector, "q", &position.to_string())
-        });
-        let query: Vec<_> = queries.collect();
-        if query.is_empty() {
-            // No arm has a Pod: a query that finds nothing.
-            return "vector(0) > 0".to_owned();
-        }
-        query.join("\nor ")
-    }
-
-    /// The request that asks all of it.
-    ///
-    /// # Errors
-    ///
-    /// If the address of the server cannot be used.
-    pub fn request(&self) -> Result<Request<Bytes>, MetricError> {
-        request(&self.server, &self.query(), self.at)
-    }
-
-    /// Two halves of a batch that failed, so that one bad question fails no other; `None`: there is only one question.
-    #[must_use]
-    pub fn split(mut self) -> Option<(Self, Self)> {
-        if self.questions.len() < 2 {
-            return None;
-        }
-        let second = self.questions.split_off(self.questions.len() / 2);
-        let other = Self {
-            server: self.server.clone(),
-            at: self.at,
-            questions: second,
-        };
-        Some((self, other))
-    }
-}
 
 /// A request for the value of a query at a time.
 ///
@@ -177,7 +66,7 @@ pub(super) fn form_encoded(text: &str) -> String {
     encoded
 }
 
-/// The counters that a reply holds for each question of its batch.
+/// The counters that a reply holds for each question of its batch, in their order.
 ///
 /// A reply without series is an answer: no counters. What is wrong with the series of one question is an error of that
 /// question alone.
@@ -185,10 +74,10 @@ pub(super) fn form_encoded(text: &str) -> String {
 /// # Errors
 ///
 /// If the whole reply is no answer.
-pub fn parse<Id: Clone + Ord>(
+pub fn parse<Id>(
     reply: &Response<Bytes>,
     batch: &Batch<Id>,
-) -> Result<BTreeMap<Id, Result<Vec<Counter>, MetricError>>, MetricError> {
+) -> Result<Vec<Result<Vec<Counter>, MetricError>>, MetricError> {
     let Outcome::Vector(series) = outcome(reply)? else {
         return Err(nonsense("the reply is no vector"));
     };
@@ -198,10 +87,9 @@ pub fn parse<Id: Clone + Ord>(
         let position = position.map_err(|_| nonsense("a series answers no question"))?;
         found.entry(position).or_default().push(series);
     }
-    let questions = batch.questions.iter().enumerate();
-    let answers = questions.map(|(position, (id, query))| {
+    let answers = batch.queries().enumerate().map(|(position, query)| {
         let series = found.remove(&position).unwrap_or_default();
-        (id.clone(), counters(query, series))
+        counters(query, series)
     });
     Ok(answers.collect())
 }
@@ -286,6 +174,16 @@ pub(super) struct Series {
 impl Series {
     fn label(&self, name: &str) -> &str {
         self.metric.get(name).map_or("", String::as_str)
+    }
+
+    /// For a count of requests: a series that says that it was taken at this time.
+    pub(super) fn taken(&self, at: Moment) -> Option<Self> {
+        let arm = self.label("k").strip_suffix(".all")?;
+        let mut metric = self.metric.clone();
+        metric.insert("k".to_owned(), format!("{arm}.at"));
+        let at = at.as_seconds().to_string();
+        let value = Some(Sample(serde::de::IgnoredAny, at));
+        Some(Self { metric, value })
     }
 
     fn number(&self) -> Result<f64, MetricError> {
@@ -481,6 +379,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::metrics::batch::{Question, group};
 
     const SERVER: &str = "http://prometheus.monitoring:9090/prefix/";
 
@@ -523,24 +422,15 @@ mod tests {
         }
     }
 
-    fn questions(number: usize, pods: usize) -> Vec<Question<usize>> {
+    fn batch(process: Process, slower_than: Option<f64>, number: usize) -> Batch<usize> {
         let question = |id| Question {
             id,
             server: SERVER.to_owned(),
-            query: query(Process::Proxy, None, pods),
+            query: query(process, slower_than, 1),
             at: moment(1000),
         };
-        (0..number).map(question).collect()
-    }
-
-    fn batch(process: Process, slower_than: Option<f64>, number: usize) -> Batch<usize> {
-        Batch {
-            server: SERVER.to_owned(),
-            at: moment(1000),
-            questions: (0..number)
-                .map(|id| (id, query(process, slower_than, 1)))
-                .collect(),
-        }
+        let mut batches = group((0..number).map(question).collect());
+        batches.remove(0)
     }
 
     fn counter(process: &str, canary: bool, (all, bad): (f64, f64), at: f64) -> Counter {
@@ -557,7 +447,7 @@ mod tests {
     fn of_proxies(
         reply: &Response<Bytes>,
         number: usize,
-    ) -> BTreeMap<usize, Result<Vec<Counter>, MetricError>> {
+    ) -> Vec<Result<Vec<Counter>, MetricError>> {
         parse(reply, &batch(Process::Proxy, None, number)).expect("an answer")
     }
 
@@ -569,31 +459,31 @@ mod tests {
             counter("10.42.0.7:9100", true, (120.0, 2.0), 1_764_071_995.25),
             counter("10.42.1.9:9100", true, (80.0, 0.0), 1_764_071_990.0),
         ];
-        assert_eq!(answers[&0], Ok(expected));
+        assert_eq!(answers[0], Ok(expected));
     }
 
     #[test]
     fn one_silent_canary_hides_no_other() {
         let answers = of_proxies(&golden!("one_silent_canary"), 3);
         assert_eq!(
-            (&answers[&0], &answers[&2]),
+            (&answers[0], &answers[2]),
             (&Ok(Vec::new()), &Ok(Vec::new()))
         );
         let only = counter("10.42.0.7:9100", true, (60.0, 60.0), 1_764_071_995.0);
-        assert_eq!(answers[&1], Ok(vec![only]));
+        assert_eq!(answers[1], Ok(vec![only]));
     }
 
     #[test]
     fn a_broken_series_is_an_error_of_its_own_question() {
         let answers = of_proxies(&golden!("nan_counter"), 2);
         assert!(
-            matches!(answers[&0], Err(MetricError::Unreachable(_))),
+            matches!(answers[0], Err(MetricError::Unreachable(_))),
             "{answers:?}"
         );
-        assert!(answers[&1].is_ok());
+        assert!(answers[1].is_ok());
         let answers = of_proxies(&golden!("errors_only"), 1);
         assert!(
-            matches!(answers[&0], Err(MetricError::Unreachable(_))),
+            matches!(answers[0], Err(MetricError::Unreachable(_))),
             "{answers:?}"
         );
     }
@@ -602,7 +492,7 @@ mod tests {
     fn a_doubled_scrape_counts_once() {
         let answers = of_proxies(&golden!("doubled_scrape"), 1);
         let first = counter("10.42.0.7:9100", true, (90.0, 0.0), 1_764_071_991.0);
-        assert_eq!(answers[&0], Ok(vec![first]));
+        assert_eq!(answers[0], Ok(vec![first]));
     }
 
     #[test]
@@ -614,7 +504,7 @@ mod tests {
             ..counter("podinfo-canary-a", true, (12.0, 0.0), 1_764_071_995.0)
         };
         let stable = counter("podinfo-b", false, (34.0, 0.0), 1_764_071_995.0);
-        assert_eq!(answers[&0], Ok(vec![stable, canary]));
+        assert_eq!(answers[0], Ok(vec![stable, canary]));
     }
 
     #[test]
@@ -634,7 +524,7 @@ mod tests {
         for (limit, expected) in rows {
             let batch = batch(Process::Pod, Some(limit), 1);
             let mut answers = parse(&golden!("buckets"), &batch).expect("an answer");
-            let answer = answers.remove(&0).expect("an answer");
+            let answer = answers.remove(0);
             let rounded = |bad: f64| (bad * 1e6).round();
             let bad = answer.map(|counters| (counters[0].all, rounded(counters[0].bad)));
             let bad = bad.map_err(|error| error.to_string());
@@ -700,12 +590,12 @@ mod tests {
             counter("10.42.0.7:9091 10.1.0.7", false, (600.0, 1.0), at),
             counter("10.42.0.7:9091 10.1.0.8", true, (120.0, 2.0), at),
         ];
-        assert_eq!(answers[&0], Ok(expected));
+        assert_eq!(answers[0], Ok(expected));
     }
 
     #[test]
     fn an_empty_reply_is_an_answer() {
-        assert_eq!(of_proxies(&golden!("empty"), 1)[&0], Ok(Vec::new()));
+        assert_eq!(of_proxies(&golden!("empty"), 1)[0], Ok(Vec::new()));
     }
 
     #[test]
@@ -744,37 +634,6 @@ mod tests {
         let body = serde_json::json!({"status": "error", "error": "x\n".repeat(500)}).to_string();
         let error = value(&reply(400, &body)).expect_err("refused").to_string();
         assert!(error.len() < 300 && !error.contains('\n'), "{error}");
-    }
-
-    #[test]
-    fn batches_are_bounded() {
-        let sizes = |questions| {
-            group(questions)
-                .iter()
-                .map(|batch| batch.questions.len())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(sizes(questions(120, 1)), [50, 50, 20]);
-        assert_eq!(sizes(questions(5, 200)), [2, 2, 1]);
-        assert_eq!(sizes(questions(2, 600)), [1, 1]);
-        let mut other = questions(3, 1);
-        other[1].at = moment(1001);
-        other[2].server = "http://other".to_owned();
-        assert_eq!(sizes(other), [1, 1, 1]);
-    }
-
-    #[test]
-    fn a_batch_asks_for_each_question_by_its_place() {
-        let batch = batch(Process::Proxy, None, 2);
-        let expected = r#"label_replace((a or b), "q", "0", "", "")
-or label_replace((a or b), "q", "1", "", "")"#;
-        assert_eq!(batch.query(), expected);
-        let (first, second) = batch.split().expect("two halves");
-        assert_eq!(
-            (first.ids().count(), second.ids().collect::<Vec<_>>()),
-            (1, vec![&1])
-        );
-        assert!(first.split().is_none());
     }
 
     #[test]

@@ -223,6 +223,29 @@ pub fn stable(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery, 
     counters_of(subject, plan, &[("stable", &subject.stable)])
 }
 
+/// The query for the counters of both arms where durations are native histograms; `None`: the metric is not one of durations.
+#[must_use]
+pub fn native(subject: &Subject<'_>, plan: &MetricPlan) -> Option<CounterQuery> {
+    let counted = Counted::of(subject);
+    let bound = counted.series.bound(plan.limit.slower_than_ms?);
+    let mut parts = Vec::new();
+    for (label, arm) in [("canary", &subject.canary), ("stable", &subject.stable)] {
+        let selectors = (counted.select)(subject, arm);
+        if !selectors.is_empty() {
+            let kinds = counted.series.native(&selectors, bound)?;
+            parts.extend(
+                kinds.map(|(kind, vector)| labelled(&vector, "k", &format!("{label}.{kind}"))),
+            );
+        }
+    }
+    Some(CounterQuery {
+        parts,
+        process: counted.process,
+        slower_than: None,
+        pods: subject.canary.pods.len() + subject.stable.pods.len(),
+    })
+}
+
 fn counters_of(
     subject: &Subject<'_>,
     plan: &MetricPlan,
@@ -362,6 +385,16 @@ mod tests {
             label_replace(sum by (job,pod,kubernetes_pod_name,le) (http_request_duration_seconds_bucket{namespace="shop",pod=~"podinfo-canary-b-1"} or http_request_duration_seconds_bucket{kubernetes_namespace="shop",kubernetes_pod_name=~"podinfo-canary-b-1"}), "k", "canary.le", "", "")
             or label_replace(max by (job,pod,kubernetes_pod_name) (timestamp(http_request_duration_seconds_bucket{namespace="shop",pod=~"podinfo-canary-b-1",le="+Inf"}) or timestamp(http_request_duration_seconds_bucket{kubernetes_namespace="shop",kubernetes_pod_name=~"podinfo-canary-b-1",le="+Inf"})), "k", "canary.at", "", "")"#]],
         );
+    }
+
+    /// What it comes to in a real Prometheus is tried by tests/helm/claims/native.py.
+    #[test]
+    fn native_histograms_count_alike() {
+        let query = native(&subject(), &plan(Some(500.0))).expect("a query");
+        let file = "../../tests/golden/metrics/prometheus/native.promql";
+        expect_test::expect_file![file].assert_eq(&(query.text() + "\n"));
+        assert_eq!(query.slower_than, None, "it counts without buckets");
+        assert_eq!(native(&subject(), &plan(None)), None);
     }
 
     #[test]

@@ -191,6 +191,32 @@ impl Series {
         ms / self.unit_ms
     }
 
+    /// Requests, and those slower than a bound, of one arm whose durations are native histograms: they have no buckets to be read,
+    /// but say themselves which share lies below a bound (ANALYSIS M17). A histogram of nothing has no share, and is left out.
+    pub(super) fn native(
+        &self,
+        selectors: &[String],
+        bound: f64,
+    ) -> Option<[(&'static str, String); 3]> {
+        let by = self.by;
+        let name = self.buckets.strip_suffix("_bucket")?;
+        let each = |of: &dyn Fn(&str) -> String| {
+            let vectors = vectors(name, selectors, self.durations);
+            let vectors: Vec<_> = vectors.map(|vector| of(&vector)).collect();
+            vectors.join(" or ")
+        };
+        let all = each(&|vector| format!("histogram_count({vector})"));
+        let bad = each(&|vector| {
+            let share = format!("(1 - histogram_fraction(0, {bound}, {vector}))");
+            format!("({share} * histogram_count({vector}) >= 0)")
+        });
+        Some([
+            ("all", format!("sum by ({by}) ({all})")),
+            ("bad", format!("sum by ({by}) ({bad})")),
+            ("at", newest(by, name, selectors, self.durations)),
+        ])
+    }
+
     /// The vectors of one arm, each with its kind: requests and errors, or buckets; and the times of their samples.
     pub(super) fn kinds(
         &self,

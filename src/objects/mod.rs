@@ -297,6 +297,16 @@ pub struct Pod {
     pub containers: Vec<Container>,
 }
 
+impl Pod {
+    /// Since when it is ready; `None`: it is not, or does not say.
+    #[must_use]
+    pub fn ready_since(&self) -> Option<Timestamp> {
+        let mut conditions = self.conditions.iter();
+        let ready = conditions.find(|it| it.type_ == "Ready" && it.status == "True");
+        ready.and_then(|condition| condition.since)
+    }
+}
+
 /// State of a container in a Pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {

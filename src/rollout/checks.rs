@@ -275,6 +275,7 @@ fn share(
     };
     let check = threshold::judge_share(plan, &recent, &whole, low, round.at);
     let check = expected_silence(tick, plan, check);
+    let check = covered(tick, plan, check, &recent);
     let shared = check.verdict == CheckVerdict::Fail && threshold::stable_fails(plan, &whole);
     (
         if shared {
@@ -284,6 +285,34 @@ fn share(
         },
         Some(whole),
     )
+}
+
+/// What a part of the Pods counted passes nothing: four fifths of the ready ones have to be scraped (ANALYSIS 2.4). That the others
+/// fail is reason enough to fail.
+fn covered(
+    tick: &Tick<'_>,
+    plan: &MetricPlan,
+    check: CheckStatus,
+    recent: &Increments,
+) -> CheckStatus {
+    let ready = tick.seen.canary.as_ref().map_or(0, |it| it.arm.ready);
+    let ready = usize::try_from(ready).unwrap_or(0);
+    let counting = recent.canary_processes.len();
+    if check.verdict != CheckVerdict::Pass || !recent.by_pods || counting * 5 >= ready * 4 {
+        return check;
+    }
+    let verdict = match plan.on_no_data {
+        OnNoData::Wait => CheckVerdict::NoData,
+        OnNoData::Pass => CheckVerdict::Pass,
+        OnNoData::Fail => CheckVerdict::Fail,
+    };
+    CheckStatus {
+        verdict,
+        message: Some(format!(
+            "{counting} of {ready} Pods of the canary are scraped, and four fifths are needed"
+        )),
+        ..check
+    }
 }
 
 /// Without a weight nobody but a load test sends the canary requests: no data is what is to be expected, and holds nothing.

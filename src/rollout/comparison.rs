@@ -38,7 +38,11 @@ fn wanted(tick: &Tick<'_>) -> Comparison {
 
 /// How often the comparison may be wrong.
 pub(crate) fn errors(tick: &Tick<'_>) -> Errors {
-    let wanted = wanted(tick);
+    errors_of(&wanted(tick))
+}
+
+/// How often a comparison like this may be wrong.
+pub(crate) fn errors_of(wanted: &Comparison) -> Errors {
     Errors {
         false_rollback: wanted.false_rollback.unwrap_or(0.01),
         missed_regression: wanted.missed_regression.unwrap_or(0.05),
@@ -117,11 +121,52 @@ pub(crate) fn begin(tick: &mut Tick<'_>, pasts: &Pasts) {
     tick.status.comparison.clear();
 }
 
-/// Whether a metric takes part: it counts errors, and decides. Slow requests are left to their limit: a canary's Pods are cold at
-/// first, and nothing here says since when they are ready (ANALYSIS 4.4).
+/// Whether a metric takes part: it counts requests, and decides.
 pub(crate) fn compares(metric: &MetricPlan) -> bool {
-    let counts_errors = metric.measure == Measure::Share && metric.limit.slower_than_ms.is_none();
-    counts_errors && !metric.dry_run
+    metric.measure == Measure::Share && !metric.dry_run
+}
+
+/// Seconds of a Pod's readiness in which what a metric counts is left out: slow requests of cold caches (ANALYSIS 4.4). Errors have
+/// no such grace.
+pub(crate) fn grace(metric: &MetricPlan) -> f64 {
+    if metric.limit.slower_than_ms.is_some() {
+        60.0
+    } else {
+        0.0
+    }
+}
+
+fn grace_of(tick: &Tick<'_>, metric: &str) -> f64 {
+    let mut metrics = tick.seen.metrics.iter();
+    metrics.find(|it| it.name == metric).map_or(0.0, grace)
+}
+
+/// Whether the canary's Pods themselves count.
+fn counts_pods(tick: &Tick<'_>, metric: &str) -> bool {
+    let mut answers = tick.seen.answers.iter();
+    answers.any(|(check, answer)| match (check, answer) {
+        (Check::Metric(check), Answer::Counters(counters)) => {
+            check.name == metric && counters.iter().any(|counter| counter.canary_pod)
+        }
+        _ => false,
+    })
+}
+
+/// From when on a metric is counted in this step. A Pod's own counters say of each Pod what it did while it was cold; those of a
+/// proxy do not, so that with them nothing counts until the canary's Pods are warm. Stable's Pods are many, and mostly old.
+fn counted_from(tick: &Tick<'_>, metric: &str) -> Option<f64> {
+    let clock = tick.step()?.clock_at?.as_seconds();
+    let grace = grace_of(tick, metric);
+    if grace <= 0.0 || counts_pods(tick, metric) {
+        return Some(clock);
+    }
+    let ready = tick
+        .seen
+        .canary
+        .iter()
+        .flat_map(|it| it.ready_since.values());
+    let youngest = ready.max().map(|since| since.as_seconds() + grace);
+    Some(youngest.map_or(clock, |warm| warm.max(clock)))
 }
 
 /// What a round has come to.
@@ -202,13 +247,15 @@ pub(crate) fn judge(tick: &mut Tick<'_>, round: &Round) -> Option<Compared> {
     }
     all.sort_unstable();
     all.dedup();
+    let ready = ready(tick);
     let mut worse = None;
     for at in all {
         let mut complete = BTreeMap::new();
         for (metric, rounds) in &mut rounds {
             let counters = counters(tick, metric, at);
             let counters = counters.filter(|_| rounds.common_time() < Some(at.as_seconds()));
-            let reading = counters.map(|counters| reading_of(at.as_seconds(), counters));
+            let cold = (grace_of(tick, metric), &ready);
+            let reading = counters.map(|counters| reading_of(at.as_seconds(), counters, cold));
             if let Some(round) = reading.and_then(|reading| rounds.advance(&reading)) {
                 complete.insert(metric.clone(), round);
             }
@@ -224,15 +271,28 @@ pub(crate) fn judge(tick: &mut Tick<'_>, round: &Round) -> Option<Compared> {
     })
 }
 
-/// When processes began is not known here: the first sample of a new one is a base.
+/// When processes began is not known.
 static UNKNOWN: BTreeMap<String, f64> = BTreeMap::new();
 
-fn reading_of(at: f64, counters: &[Counter]) -> rounds::Reading<'_> {
+/// When the canary's Pods became ready, in seconds since 1970.
+fn ready(tick: &Tick<'_>) -> BTreeMap<String, f64> {
+    let pods = tick.seen.canary.iter().flat_map(|it| &it.ready_since);
+    let pods = pods.map(|(pod, since)| (pod.clone(), since.as_seconds()));
+    pods.collect()
+}
+
+/// A reading, without what Pods did in their first seconds of readiness. Where errors are counted nothing is left out, and the first
+/// sample of a new process is a base.
+fn reading_of<'a>(
+    at: f64,
+    counters: &'a [Counter],
+    (grace, ready): (f64, &'a BTreeMap<String, f64>),
+) -> rounds::Reading<'a> {
     rounds::Reading {
         at,
         counters,
-        began: &UNKNOWN,
-        grace: 0.0,
+        began: if grace > 0.0 { ready } else { &UNKNOWN },
+        grace,
     }
 }
 
@@ -255,7 +315,7 @@ struct Gathered {
 
 /// Reads the status. What cannot be read, or was gathered on other terms, begins anew.
 fn gathered(tick: &mut Tick<'_>, step: u32) -> Option<Gathered> {
-    let clock = tick.step()?.clock_at?.as_seconds();
+    tick.step()?.clock_at?;
     let packed = tick.status.memory.as_ref()?.comparison.clone();
     if packed.is_empty() {
         return None;
@@ -279,8 +339,9 @@ fn gathered(tick: &mut Tick<'_>, step: u32) -> Option<Gathered> {
         let known = known.filter(|it| terms.is_none_or(|terms| *it.evidence.terms() == terms));
         let common = known.as_ref().and_then(|it| it.common_time);
         reached.insert(metric.clone(), common);
-        let base = common.filter(|at| in_step(tick, *at));
-        let of_metric = go_on(tick, metric, clock, base);
+        let from = counted_from(tick, metric);
+        let base = common.filter(|at| from.is_some_and(|from| *at >= from));
+        let of_metric = from.and_then(|from| go_on(tick, metric, from, base));
         rounds.extend(of_metric.map(|rounds| (metric.clone(), rounds)));
         let anew = || Evidence::new(terms.unwrap_or_else(|| bare(tick)), step);
         evidence.insert(metric.clone(), known.map_or_else(anew, |it| it.evidence));
@@ -293,21 +354,26 @@ fn gathered(tick: &mut Tick<'_>, step: u32) -> Option<Gathered> {
     })
 }
 
-/// The rounds of a metric since it was last counted in this step, or since the step's clock; `None`: what its counters were then
+/// The rounds of a metric since it was last counted in this step, or from this time on; `None`: what its counters were then
 /// is not known.
-fn go_on(tick: &Tick<'_>, metric: &str, clock: f64, since: Option<f64>) -> Option<Rounds> {
+fn go_on(tick: &Tick<'_>, metric: &str, from: f64, since: Option<f64>) -> Option<Rounds> {
     let Some(at) = since else {
         let mut rounds = Rounds::default();
-        rounds.begin(clock);
+        rounds.begin(from);
         return Some(rounds);
     };
     let counters = counters(tick, metric, moment(at))?;
-    Some(Rounds::resume(clock, &reading_of(at, counters)))
+    let cold = (grace_of(tick, metric), &ready(tick));
+    Some(Rounds::resume(from, &reading_of(at, counters, cold)))
 }
 
 /// What the spec says for every metric. As it stands it is for one that is in the spec no more: nothing is held against anybody.
 fn bare(tick: &Tick<'_>) -> Terms {
-    let wanted = wanted(tick);
+    usual(&wanted(tick))
+}
+
+/// The same for any comparison.
+pub(crate) fn usual(wanted: &Comparison) -> Terms {
     Terms {
         tolerance: wanted.tolerance.unwrap_or(1.2),
         non_inferiority: wanted.non_inferiority.unwrap_or(2.0),

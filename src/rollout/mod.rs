@@ -20,6 +20,7 @@ mod plan;
 mod progress;
 mod promotion;
 mod readiness;
+pub mod replay;
 mod request;
 mod round;
 mod routes;

@@ -137,6 +137,8 @@ pub struct Serving {
 pub struct CanaryArm {
     /// Revision, size and readiness.
     pub arm: Arm,
+    /// Its ready Pods, and since when they are.
+    pub ready_since: BTreeMap<String, Moment>,
     /// Restarts of its containers so far, in all Pods that exist.
     pub restarts: i32,
     /// Pods that do not start.

@@ -12,7 +12,7 @@ use crate::sim::admission::Mutator;
 use crate::sim::kinds::{self, Served};
 use crate::sim::refusal::Refusal;
 use crate::sim::rules::Rules;
-use crate::sim::store::{Event, Expired, Key, Store};
+use crate::sim::store::{Event, Expired, Happened, Key, Signature, Store};
 use crate::sim::tokens::Token;
 use crate::sim::write::{Delete, Request};
 
@@ -304,6 +304,21 @@ impl Api {
     /// When some of them are forgotten.
     pub fn since(&self, revision: u64) -> Result<Vec<Event>, Expired> {
         Ok(self.state().store.since(revision)?.cloned().collect())
+    }
+
+    /// Every object as if it had just been made, for who does not know what happened.
+    pub(crate) fn all_anew(&self) -> Vec<Event> {
+        let state = self.state();
+        let revision = state.store.revision();
+        let all = state.store.all().map(|(key, object)| Event {
+            revision,
+            key: Arc::new(key.clone()),
+            happened: Happened::Added,
+            object: object.clone(),
+            before: None,
+            signed: Signature::default(),
+        });
+        all.collect()
     }
 
     /// The last revision, and the writes after an earlier one to objects of the same kind as this one.

@@ -254,9 +254,9 @@ pub fn settle(api: &Api, actors: &mut [Box<dyn Actor>], seen: &mut u64) -> Optio
     }
 }
 
-/// The writes since the last look; when some are forgotten, only the rest is there, and actors look at the objects anyway.
+/// The writes since the last look; when some are forgotten, everything that is there counts as new.
 fn since(api: &Api, seen: &mut u64) -> Vec<Event> {
-    let events = api.since(*seen).unwrap_or_default();
+    let events = api.since(*seen).unwrap_or_else(|_| api.all_anew());
     *seen = events
         .last()
         .map_or_else(|| api.revision(), |event| event.revision);

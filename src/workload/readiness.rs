@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::crd::canary::Canary;
+use crate::crd::moment::Moment;
 use crate::crd::status::Diagnosis;
 use crate::objects::{Deployment, Pod, ReplicaSet, Seen, mark, selects};
 use crate::rollout::observed::{Arm, CanaryArm, Readiness};
@@ -26,6 +27,10 @@ pub fn observe_canary(canary: &Canary, seen: &Seen, with_service: bool) -> Optio
     let diagnosis = diagnosis::of(workload, &pods, &sets(workload, seen));
     let readiness = readiness(canary, workload, &diagnosis, &ready, behind.as_ref());
     let restarts = pods.iter().flat_map(|pod| &pod.containers);
+    let ready_since = pods.iter().filter(|pod| ready.contains(&pod.meta.name));
+    let ready_since = ready_since
+        .filter_map(|pod| Some((pod.meta.name.clone(), Moment::new(pod.ready_since()?))))
+        .collect();
     Some(CanaryArm {
         arm: Arm {
             revision: workload
@@ -38,6 +43,7 @@ pub fn observe_canary(canary: &Canary, seen: &Seen, with_service: bool) -> Optio
             ready: i32::try_from(serving).unwrap_or(i32::MAX),
             readiness,
         },
+        ready_since,
         restarts: restarts.map(|container| container.restarts).sum(),
         diagnosis,
         deleting: workload.meta.deleting,

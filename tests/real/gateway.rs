@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -33,13 +33,26 @@ pub(crate) async fn get_with(
     path: &str,
     headers: &[String],
 ) -> Result<String> {
+    let more: String = headers
+        .iter()
+        .map(|header| format!("{header}\r\n"))
+        .collect();
+    let request = format!("GET {path} HTTP/1.0\r\nhost: {host}\r\n{more}\r\n");
+    exchanged(address, &request).await
+}
+
+/// Tells one Pod what to do from now on.
+pub(crate) async fn order(address: &str, path: &str) -> Result<()> {
+    let request = format!("POST {path} HTTP/1.0\r\nhost: app\r\ncontent-length: 0\r\n\r\n");
+    let reply = exchanged(address, &request).await?;
+    let done = reply.split_whitespace().nth(1) == Some("200");
+    ensure!(done, "{address} answers {path} with {reply}");
+    Ok(())
+}
+
+async fn exchanged(address: &str, request: &str) -> Result<String> {
     tokio::time::timeout(LONGEST, async {
         let mut stream = TcpStream::connect(address).await?;
-        let more: String = headers
-            .iter()
-            .map(|header| format!("{header}\r\n"))
-            .collect();
-        let request = format!("GET {path} HTTP/1.0\r\nhost: {host}\r\n{more}\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut reply = Vec::new();
         stream.read_to_end(&mut reply).await?;

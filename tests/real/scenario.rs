@@ -279,6 +279,23 @@ impl Scenario {
         bail!("the gateway does not know {host} for long")
     }
 
+    /// Tells every Pod here what to do from now on, as `examples/app` is told.
+    pub(crate) async fn order(&self, what: &str) -> Result<()> {
+        let pods = resource(&json!({"apiVersion": "v1", "kind": "Pod"}));
+        let pods = self
+            .api(&pods)
+            .list(&kube::api::ListParams::default())
+            .await?;
+        let addresses = pods.items.iter().filter_map(|pod| {
+            let address = pod.data["status"]["podIP"].as_str()?;
+            Some(format!("{address}:8080"))
+        });
+        for address in addresses {
+            gateway::order(&address, &format!("/admin?{what}")).await?;
+        }
+        Ok(())
+    }
+
     /// Keeps a number for the table at the end, and fails if it exceeds its bound.
     pub(crate) fn number(&self, name: &str, value: f64, most: f64) -> Result<()> {
         let number = Number {

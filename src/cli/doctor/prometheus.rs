@@ -10,13 +10,15 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 
+use crate::analysis::Counter;
 use crate::cli::doctor::controller::Install;
 use crate::cli::doctor::look;
 use crate::cli::doctor::series::{Measured, Way};
 use crate::clock::Clock;
 use crate::http_client::Http;
 use crate::metrics::MetricError;
-use crate::metrics::prometheus::{self, Batch, Question};
+use crate::metrics::batch::{self, Batch, Question};
+use crate::metrics::prometheus;
 use crate::metrics::punctual::punctual;
 
 /// Deadline of a question.
@@ -40,7 +42,7 @@ pub(super) struct Asker<'a> {
 impl Asker<'_> {
     /// What is counted for stable.
     pub(super) async fn counters(&self, questions: Vec<Question<Id>>) -> BTreeMap<Id, Measured> {
-        let batches = prometheus::group(questions);
+        let batches = batch::group(questions);
         let answers = look::each(batches, |batch| self.batch(batch)).await;
         answers.into_iter().flatten().collect()
     }
@@ -70,17 +72,16 @@ impl Asker<'_> {
         let request = batch.request().map_err(failed)?;
         let reply = self.send(batch.server(), request).await?;
         let found = prometheus::parse(&reply, batch).map_err(failed)?;
-        let of = |(id, counters): (Id, Result<Vec<_>, MetricError>)| {
-            let measured =
-                counters.map_or_else(failed, |counters: Vec<crate::analysis::Counter>| {
-                    match counters.iter().filter(|one| !one.canary).count() {
-                        0 => Measured::Nothing,
-                        count => Measured::There(count),
-                    }
-                });
-            (id, measured)
+        let of = |counters: Result<Vec<Counter>, MetricError>| {
+            counters.map_or_else(failed, |counters| {
+                match counters.iter().filter(|one| !one.canary).count() {
+                    0 => Measured::Nothing,
+                    count => Measured::There(count),
+                }
+            })
         };
-        Ok(found.into_iter().map(of).collect())
+        let measured = found.into_iter().map(of);
+        Ok(batch.ids().cloned().zip(measured).collect())
     }
 
     /// What a query comes to.

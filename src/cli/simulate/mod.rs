@@ -36,7 +36,8 @@ pub struct SimulateArgs {
     /// Manifests: a Canary, and what of its Deployment, routes and MetricTemplates is at hand; `-` is standard input
     #[arg(value_name = "FILE", required_unless_present = "print_scenario")]
     pub files: Vec<PathBuf>,
-    /// What happens: good, errors, latency, crash, no-traffic, flaky, shared-outage, or a file
+    /// What happens: good, errors, latency, crash, no-traffic, flaky, shared-outage; of the comparison with stable tolerable, twice,
+    /// three-times, five-times, twenty-times, surge, late, behind-an-outage; or a file
     #[arg(short, long, default_value = "good")]
     pub scenario: String,
     /// Print the scenario, to make one of your own from it

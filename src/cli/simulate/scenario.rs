@@ -10,7 +10,7 @@ use crate::sim::traffic::behaviour::Latency;
 use crate::sim::traffic::rate::Rate;
 
 /// The scenarios that are built in, by name.
-pub const NAMED: [(&str, &str); 7] = [
+pub const NAMED: [(&str, &str); 15] = [
     ("good", include_str!("scenarios/good.yaml")),
     ("errors", include_str!("scenarios/errors.yaml")),
     ("latency", include_str!("scenarios/latency.yaml")),
@@ -20,6 +20,17 @@ pub const NAMED: [(&str, &str); 7] = [
     (
         "shared-outage",
         include_str!("scenarios/shared-outage.yaml"),
+    ),
+    ("tolerable", include_str!("scenarios/tolerable.yaml")),
+    ("twice", include_str!("scenarios/twice.yaml")),
+    ("three-times", include_str!("scenarios/three-times.yaml")),
+    ("five-times", include_str!("scenarios/five-times.yaml")),
+    ("twenty-times", include_str!("scenarios/twenty-times.yaml")),
+    ("surge", include_str!("scenarios/surge.yaml")),
+    ("late", include_str!("scenarios/late.yaml")),
+    (
+        "behind-an-outage",
+        include_str!("scenarios/behind-an-outage.yaml"),
     ),
 ];
 

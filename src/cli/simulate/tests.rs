@@ -77,6 +77,32 @@ fn named_scenarios_end_as_they_say() {
     }
 }
 
+/// What the comparison with stable has to tell apart, at 200 requests a second of which the old version fails 0.2 %, and how many
+/// minutes it may take. Twice as many errors are found in a third of the releases.
+#[test]
+fn regressions_end_as_they_say() {
+    let rows = [
+        ("tolerable", "Promoted", 30),
+        ("three-times", "RolledBack", 8),
+        ("five-times", "RolledBack", 4),
+        ("twenty-times", "RolledBack", 2),
+        ("surge", "Promoted", 30),
+        ("late", "RolledBack", 10),
+        ("behind-an-outage", "RolledBack", 12),
+    ];
+    for (name, outcome, minutes) in rows {
+        let found = summary(&short("interval: 1m, threshold: 5"), name, RULES);
+        let shown = plain(&found);
+        assert_eq!(found.outcome, outcome, "{name}: {shown}");
+        assert!(
+            found.duration_seconds <= f64::from(minutes * 60),
+            "{name}: {shown}"
+        );
+        let worse = shown.contains("worse than stable");
+        assert_eq!(worse, outcome == "RolledBack", "{name}: {shown}");
+    }
+}
+
 #[test]
 fn slow_replies_are_found_where_they_are_measured() {
     let measured =

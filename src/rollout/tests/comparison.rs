@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::analysis::Counter;
 use crate::crd::status::{CheckVerdict, Mark, Outcome, Phase, Release};
-use crate::rollout::tests::model::Model;
+use crate::rollout::tests::model::{Model, duration};
 
 fn analysis() -> Value {
     json!({"interval": "60s", "checks": 3, "stepWeights": [10, 50], "threshold": 5})
@@ -136,6 +136,60 @@ fn promotion_waits_for_evidence() {
         took > Duration::from_secs(80),
         "404 clean requests at 5 a second and arm, twice: {took:?}"
     );
+}
+
+/// Within the fixed limit of 1 % slow requests, and yet eight times as many as stable's.
+#[test]
+fn slow_requests_are_compared_too() {
+    for by_pods in [false, true] {
+        let mut model = Model::adopted(&analysis());
+        model.seen.metrics = vec![duration()];
+        model.by_pods = by_pods;
+        (model.errors, model.stable_errors) = (0.008, 0.001);
+        model.ship("v2");
+        model.run();
+        let last = last(&model);
+        assert_eq!(last.outcome, Outcome::RolledBack, "{:#?}", model.trace);
+        assert!(
+            last.reason.contains("request-duration") && last.reason.contains("worse than stable"),
+            "{}",
+            last.reason
+        );
+    }
+}
+
+/// Pods that were just started are slow until their caches are warm. What that costs is judged by the limit alone.
+#[test]
+fn what_is_slow_while_it_is_cold_is_no_regression() {
+    for by_pods in [false, true] {
+        let mut model = Model::adopted(&analysis());
+        model.seen.metrics = vec![duration()];
+        model.by_pods = by_pods;
+        model.stable_errors = 0.001;
+        model.errors = 0.02;
+        model.ship("v2");
+        model.run_to(10);
+        model.run_for(Duration::from_secs(55));
+        model.errors = 0.001;
+        model.run();
+        assert_promoted(&model);
+        let requests = model.status().comparison[0].canary.requests;
+        assert!(requests > 1000, "{requests}");
+    }
+}
+
+/// Errors have no such grace.
+#[test]
+fn errors_of_cold_pods_count() {
+    let mut model = Model::adopted(&analysis());
+    model.stable_errors = 0.001;
+    model.errors = 0.02;
+    model.ship("v2");
+    model.run_to(10);
+    model.run_for(Duration::from_secs(55));
+    model.errors = 0.001;
+    model.run();
+    assert_eq!(last(&model).outcome, Outcome::RolledBack);
 }
 
 #[test]
@@ -276,4 +330,45 @@ fn bursts_are_measured_and_too_wild_ones_are_not_compared() {
         let said = model.said.iter().any(|note| note.reason == "NotCompared");
         assert_eq!(said, dispersion.is_none());
     }
+}
+
+/// Pods that nobody reaches count no request, and that is no idleness (M16).
+#[test]
+fn refused_connections_are_errors() {
+    for by_pods in [false, true] {
+        let mut model = Model::adopted(&analysis());
+        model.by_pods = by_pods;
+        model.ship("v2");
+        model.run_to(10);
+        model.rate = 0.0;
+        model.lose_pods(0, 3);
+        model.run();
+        assert_eq!(last(&model).outcome, Outcome::RolledBack);
+        let reason = last(&model).reason;
+        assert!(reason.contains("ready"), "{reason}");
+        let to_none = model.did("Route(Routes { canary: Weight(0)");
+        assert!(to_none, "{:#?}", model.trace);
+    }
+}
+
+/// Pods that nobody scrapes may be those that fail: what the others count passes nothing until four of five are scraped.
+#[test]
+fn pods_that_are_not_scraped_hold_a_pass() {
+    let mut model = Model::adopted(
+        &json!({"interval": "60s", "checks": 3, "stepWeights": [50], "threshold": 5}),
+    );
+    model.by_pods = true;
+    model.scraped = 1;
+    model.ship("v2");
+    model.run_to(50);
+    model.run_for(Duration::from_secs(290));
+    let status = model.status();
+    assert_eq!((model.weight(), status.failed_checks), (50, 0));
+    let check = &status.checks[0];
+    assert_eq!(check.verdict, CheckVerdict::NoData);
+    let message = check.message.clone().unwrap_or_default();
+    assert!(message.starts_with("1 of 2 Pods"), "{message}");
+    model.scraped = 2;
+    model.run();
+    assert_promoted(&model);
 }

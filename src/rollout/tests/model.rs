@@ -41,6 +41,8 @@ pub(crate) struct Model {
     pub(crate) reply: Option<Answer>,
     /// Pods are counted, not proxies.
     pub(crate) by_pods: bool,
+    /// Of the canary's Pods so many are scraped at most.
+    pub(crate) scraped: usize,
     /// What stable's Pods counted before.
     pub(crate) history: Vec<Vec<Counter>>,
     /// A canary that is placed gets this readiness.
@@ -110,6 +112,7 @@ impl Model {
             server_down: false,
             reply: None,
             by_pods: false,
+            scraped: usize::MAX,
             history: Vec::new(),
             health: Readiness::Ready,
             router: Acceptance::Accepted,
@@ -458,15 +461,32 @@ impl Model {
         let Some(counts) = self.counted(at.timestamp()) else {
             return Vec::new();
         };
-        let counter = |canary: bool, (all, bad): (f64, f64)| Counter {
-            process: "proxy".to_owned(),
+        let counter = |process: String, canary: bool, (all, bad): (f64, f64)| Counter {
+            process,
             canary,
             canary_pod: canary && self.by_pods,
             all,
             bad,
             at: at.as_seconds(),
         };
-        vec![counter(true, counts.canary), counter(false, counts.stable)]
+        let stable = counter("proxy".to_owned(), false, counts.stable);
+        if !self.by_pods {
+            return vec![counter("proxy".to_owned(), true, counts.canary), stable];
+        }
+        let pods = self.pods();
+        let (all, bad) = counts.canary;
+        let each = (all / pods.len() as f64, bad / pods.len() as f64);
+        let canary = pods.into_iter().take(self.scraped);
+        let canary = canary.map(|pod| counter(pod, true, each));
+        canary.chain([stable]).collect()
+    }
+
+    /// Names of the canary's Pods.
+    fn pods(&self) -> Vec<String> {
+        let replicas = self.seen.canary.as_ref().map_or(1, |it| it.arm.replicas);
+        (0..replicas.max(1))
+            .map(|pod| format!("pod-{pod}"))
+            .collect()
     }
 
     /// What is in force, and since when.
@@ -622,6 +642,9 @@ impl Model {
         };
         self.seen.canary = Some(CanaryArm {
             arm,
+            ready_since: (0..replicas)
+                .map(|pod| (format!("pod-{pod}"), Moment::new(self.now)))
+                .collect(),
             restarts: 0,
             diagnosis: Vec::new(),
             deleting: false,
@@ -738,6 +761,15 @@ pub(crate) fn target(revision: &str) -> Target {
         writer: Some("kubectl".to_owned()),
         configs: Vec::new(),
     }
+}
+
+/// Half a second, at the 99th percentile.
+pub(crate) fn duration() -> MetricPlan {
+    let mut plan = success_rate();
+    plan.name = "request-duration".to_owned();
+    plan.limit.min = None;
+    plan.limit.slower_than_ms = Some(500.0);
+    plan
 }
 
 pub(crate) fn success_rate() -> MetricPlan {

@@ -1,3 +1,4 @@
 //! Tests that need several parts of the cluster.
 
+mod forgotten;
 mod recorded;

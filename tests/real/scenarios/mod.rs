@@ -111,6 +111,7 @@ pub(crate) static ALL: &[Case] = &[
         29,
         comparison::a_release_that_is_worse_than_stable_is_rejected
     ),
+    case!(29, comparison::a_shared_outage_rolls_nobody_back),
     case!(15, conformance::the_gate_holds_beside_a_running_serin),
     case!(0, release::a_rollout_without_serin_loses_nothing),
     case!(1, release::a_good_release_is_promoted),

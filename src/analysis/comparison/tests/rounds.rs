@@ -252,6 +252,32 @@ fn a_restart_of_the_controller_loses_nothing() {
     assert_eq!(read(&mut resumed, 31.0, &all(30.0)), made);
 }
 
+/// What a server takes in late is not there at first, and is there when the same time is asked for again after a restart (M15).
+#[test]
+fn late_samples_are_not_counted_twice() {
+    let samples = |late: f64| [canary(30.0, 300.0, 3.0), stable(late, late * 10.0, 0.0)];
+    let mut before = begun();
+    let first = [canary(0.0, 0.0, 0.0), stable(0.0, 0.0, 0.0)];
+    assert_eq!(read(&mut before, 1.0, &first), None);
+    let counted = read(&mut before, 31.0, &samples(15.0)).expect("a round");
+    assert_eq!(before.common_time(), Some(15.0));
+    // Asked for again, the time of the last round has what was late by then, and the next round begins there.
+    let began = BTreeMap::new();
+    let again = Reading {
+        at: 15.0,
+        counters: &[canary(15.0, 150.0, 1.5), stable(15.0, 150.0, 0.0)],
+        began: &began,
+        grace: 0.0,
+    };
+    let mut after = Rounds::resume(0.0, &again);
+    let rest = read(&mut after, 46.0, &samples(30.0)).expect("a round");
+    let sum = (
+        counted.canary.all + rest.canary.all,
+        counted.stable.all + rest.stable.all,
+    );
+    assert_eq!(sum, (300.0, 300.0));
+}
+
 #[test]
 fn rounds_follow_the_scrapes() {
     let mut rounds = begun();
