@@ -372,27 +372,32 @@ fn contour_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
     vec![format!("envoy_cluster_name={cluster}")]
 }
 
+/// A label as it is shown, and as a scrape renames it whose target has one of that name.
+const SPELLED: [&str; 2] = ["", "exported_"];
+
 /// Both arms are counted for the user's Ingress; the label `canary` names the backend of the second one. Other paths of the Ingress
-/// lead to other Services.
+/// lead to other Services. A scrape renames what its target has, too: with annotations the namespace alone, with a monitor both.
 fn nginx_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
     let Subject {
         namespace, port, ..
     } = subject;
     let (home, ingress) = (string(namespace), string(subject.ingress));
-    let spelled = |prefix: &str| {
-        let arm = if arm.service == subject.canary.service {
-            let backend = string(&format!("{namespace}-{}-{port}", arm.service));
-            format!("canary={backend}")
-        } else {
-            let service = string(&arm.service);
-            format!(r#"canary="",{prefix}service={service}"#)
-        };
-        format!("{prefix}namespace={home},ingress={ingress},{arm}")
+    let service = string(&arm.service);
+    let arms = if arm.service == subject.canary.service {
+        let backend = string(&format!("{namespace}-{}-{port}", arm.service));
+        vec![format!("canary={backend}")]
+    } else {
+        let spelled = |prefix: &str| format!(r#"canary="",{prefix}service={service}"#);
+        SPELLED.map(spelled).into()
     };
-    ["", "exported_"].map(spelled).into()
+    let of = |prefix: &str| format!("{prefix}namespace={home},ingress={ingress}");
+    let all = SPELLED.map(of).into_iter();
+    all.flat_map(|of| arms.iter().map(move |arm| format!("{of},{arm}")))
+        .collect()
 }
 
-/// Skipper's name of a route: namespace, Ingress, host, path and backend, with `_` for whatever is no letter or digit.
+/// Skipper's name of a route: namespace, Ingress, host, path and backend, with `_` for whatever is no letter or digit. Before a canary
+/// gets requests stable is counted for the user's Ingress, afterwards for the one beside it.
 fn skipper_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
     let word = |text: &str| -> String {
         let letters = text.chars();
@@ -402,7 +407,7 @@ fn skipper_selectors(subject: &Subject<'_>, arm: &ArmNames) -> Vec<String> {
     };
     let (namespace, ingress) = (word(subject.namespace), word(subject.ingress));
     let service = word(&arm.service);
-    let pattern = format!("kube(ew)?_{namespace}__{ingress}_canary__.*__{service}(_[0-9]+)?");
+    let pattern = format!("kube(ew)?_{namespace}__{ingress}(_canary)?__.*__{service}(_[0-9]+)?");
     vec![format!("route=~{}", string(&pattern))]
 }
 
@@ -524,6 +529,8 @@ mod tests {
             namespace="shop",ingress="web.v2",canary="shop-pod-info-canary-80"
             exported_namespace="shop",ingress="web.v2",canary="shop-pod-info-canary-80"
             namespace="shop",ingress="web.v2",canary="",service="pod-info"
+            namespace="shop",ingress="web.v2",canary="",exported_service="pod-info"
+            exported_namespace="shop",ingress="web.v2",canary="",service="pod-info"
             exported_namespace="shop",ingress="web.v2",canary="",exported_service="pod-info"
         "#]],
         );
@@ -535,8 +542,8 @@ mod tests {
             "skipper",
             &expect![[r#"
             skipper_response_duration_seconds_count skipper_serve_route_duration_seconds_bucket
-            route=~"kube(ew)?_shop__web_v2_canary__.*__pod_info_canary(_[0-9]+)?"
-            route=~"kube(ew)?_shop__web_v2_canary__.*__pod_info(_[0-9]+)?"
+            route=~"kube(ew)?_shop__web_v2(_canary)?__.*__pod_info_canary(_[0-9]+)?"
+            route=~"kube(ew)?_shop__web_v2(_canary)?__.*__pod_info(_[0-9]+)?"
         "#]],
         );
     }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::crd::status::{GateStatus, Mark, Outcome, Phase, Release};
-use crate::rollout::attempt;
 use crate::rollout::observed::{Answer, Check, Gate, Presence, Target};
 use crate::rollout::phase::HANDSHAKE;
 use crate::rollout::tick::{Asked, Tick};
+use crate::rollout::{attempt, progress};
 
 /// Time between the two dry runs that prove the gate: policies load per API server.
 const SECOND_PROOF: Duration = Duration::from_secs(5);
@@ -79,7 +79,8 @@ fn unready(tick: &Tick<'_>, target: &Target) -> Option<String> {
         return Some("making Services".to_owned());
     }
     if !tick.in_force() {
-        return Some("waiting for the route".to_owned());
+        let why = progress::unaccepted(tick).map(|why| format!(": {why}"));
+        return Some(format!("waiting for the route{}", why.unwrap_or_default()));
     }
     None
 }

@@ -255,7 +255,7 @@ fn step(tick: &mut Tick<'_>) -> Asked<()> {
     let Some(canary) = ready_canary(tick, size::canary(tick, Routes::planned(&planned))) else {
         return Ok(());
     };
-    if canary.arm.ready > 0 && tick.wanted() != Routes::planned(&planned) {
+    if canary.arm.ready > 0 && (begins(tick, index) || tick.wanted() != Routes::planned(&planned)) {
         if !may_move(tick, index, &planned)? {
             return Ok(());
         }
@@ -282,6 +282,11 @@ fn step(tick: &mut Tick<'_>) -> Asked<()> {
     Ok(())
 }
 
+/// Nothing of the plan has been tried yet. A first step without any share is tested before its rounds as well.
+fn begins(tick: &Tick<'_>, index: u32) -> bool {
+    index == 0 && tick.step().is_some_and(|step| step.clock_at.is_none())
+}
+
 /// The hooks that stand before a weight let it be written.
 fn may_move(tick: &mut Tick<'_>, index: u32, planned: &PlannedStep) -> Asked<bool> {
     if index == 0 && !hooks::pass(tick, HookKind::PreRollout)? {
@@ -296,6 +301,14 @@ fn starts_with_pause(index: u32, planned: &PlannedStep) -> bool {
     index == 0 && !Routes::planned(planned).reach() && planned.checks == 0
 }
 
+/// What the router says of a route that it does not run as it stands.
+pub(crate) fn unaccepted(tick: &Tick<'_>) -> Option<String> {
+    match tick.seen.split.as_ref().map(|split| &split.acceptance) {
+        Some(Acceptance::Pending(why) | Acceptance::Rejected(why)) => Some(why.clone()),
+        _ => None,
+    }
+}
+
 /// The step's clock runs once its weight is accepted and has settled.
 fn clock_runs(tick: &mut Tick<'_>, planned: &PlannedStep) -> bool {
     if tick.step().is_some_and(|step| step.clock_at.is_some()) {
@@ -305,10 +318,7 @@ fn clock_runs(tick: &mut Tick<'_>, planned: &PlannedStep) -> bool {
         };
     }
     let Some(settled) = tick.settled_at() else {
-        let why = match tick.seen.split.as_ref().map(|split| &split.acceptance) {
-            Some(Acceptance::Pending(why) | Acceptance::Rejected(why)) => why.clone(),
-            _ => "the route is being written".to_owned(),
-        };
+        let why = unaccepted(tick).unwrap_or_else(|| "the route is being written".to_owned());
         tick.say(format!("moving to {}: {why}", Routes::planned(planned)));
         not_accepted(tick, &why);
         return false;

@@ -26,6 +26,9 @@ pub(super) const ROUTER: Weighted = Weighted {
 /// The gateway that stands for all sidecars.
 const MESH: &str = "mesh";
 
+/// The host that stands for all.
+const EVERYTHING: &str = "*";
+
 /// Fields of a rule that are taken out: they would send other requests, or send them elsewhere.
 const FOREIGN: [&str; 4] = ["match", "redirect", "directResponse", "delegate"];
 
@@ -49,6 +52,7 @@ impl Maker for VirtualServices {
         if let Some(service) = &canary.spec.service {
             problems.extend(delegation(service));
             problems.extend(outside_the_mesh(service));
+            problems.extend(everything_in_the_mesh(service));
         }
         problems
     }
@@ -100,9 +104,12 @@ impl Maker for VirtualServices {
             rules.extend(kept.map(|(canary, cookie)| alone(&arms, canary, &has(cookie), &rule)));
         }
         rules.push(rule);
+        let rules = service
+            .map(|service| sides(rules.clone(), service))
+            .unwrap_or(rules);
         let mut edited = json!({protocol: rules});
         if let Some(service) = service.filter(|service| !service.delegation) {
-            edited["hosts"] = json!(hosts(service, canary.service_name()));
+            edited["hosts"] = json!(hosts(service, &names(canary)));
             if !service.gateways.is_empty() {
                 edited["gateways"] = json!(service.gateways);
             }
@@ -132,11 +139,14 @@ impl Maker for VirtualServices {
         arms.weight(elements(&rule(&arms, spec, protocol(canary))?["route"]))
     }
 
-    /// In the mesh a Service answers without it; gateways, and VirtualServices that delegate to it, do not.
+    /// In the mesh a Service answers without it; its other hosts, gateways, and VirtualServices that delegate to it, do not.
     fn release(&self, canary: &Canary, mut spec: Value) -> Option<Value> {
         let service = canary.spec.service.as_ref()?;
-        let from_outside = service.gateways.iter().any(|gateway| gateway != MESH);
-        if !service.delegation && !from_outside {
+        let names = names(canary);
+        let is_missed = service.delegation
+            || service.gateways.iter().any(|gateway| gateway != MESH)
+            || service.hosts.iter().any(|host| !names.contains(host));
+        if !is_missed {
             return None;
         }
         let arms = Arms::of(FORM, canary).ok()?;
@@ -150,6 +160,52 @@ impl Maker for VirtualServices {
 /// An entry of a list of destinations.
 fn destination(host: &str, _: i64) -> Value {
     json!({"destination": {"host": host}})
+}
+
+/// The rules for where requests come from. A request from inside keeps the port that it was sent to. One from outside comes to the
+/// gateway's port, so that its destinations name the Service's. Where both come each side has rules of its own, inside first.
+fn sides(rules: Vec<Value>, service: &CanaryService) -> Vec<Value> {
+    let gateways = service.gateways.iter().map(String::as_str);
+    let (inside, outside): (Vec<_>, Vec<_>) = gateways.partition(|gateway| *gateway == MESH);
+    if outside.is_empty() && !service.delegation {
+        return ported(rules, None);
+    }
+    let named = ported(rules.clone(), Some(service.port));
+    if inside.is_empty() {
+        return named;
+    }
+    let both = [(ported(rules, None), inside), (named, outside)].into_iter();
+    both.flat_map(|(rules, from)| rules.into_iter().map(move |rule| of(rule, &from)))
+        .collect()
+}
+
+/// The rules with this port in all of their destinations, or with none.
+fn ported(mut rules: Vec<Value>, port: Option<i32>) -> Vec<Value> {
+    let lists = rules.iter_mut().flat_map(|rule| {
+        let fields = rule.as_object_mut().into_iter().flatten();
+        fields.filter(|(name, _)| ["route", "mirrors"].contains(&name.as_str()))
+    });
+    let entries = lists.filter_map(|(_, list)| list.as_array_mut()).flatten();
+    for destination in entries.filter_map(|entry| entry["destination"].as_object_mut()) {
+        match port {
+            Some(port) => destination.insert("port".to_owned(), json!({"number": port})),
+            None => destination.remove("port"),
+        };
+    }
+    rules
+}
+
+/// A rule for what comes from these gateways alone.
+fn of(mut rule: Value, gateways: &[&str]) -> Value {
+    let mut matches = elements(&rule["match"]).to_vec();
+    if matches.is_empty() {
+        matches.push(json!({}));
+    }
+    for one in &mut matches {
+        one["gateways"] = json!(gateways);
+    }
+    rule["match"] = Value::Array(matches);
+    rule
 }
 
 /// A rule for some requests that go to one arm, which stands before the one with both.
@@ -223,12 +279,18 @@ fn rule<'a>(arms: &Arms, spec: &'a Value, protocol: &str) -> Option<&'a Value> {
     rules.find(|rule| arms.both(elements(&rule["route"])))
 }
 
+/// What the Service is called in the mesh: by its name, and by that in full. With some dots Istio takes a name for a full one.
+fn names(canary: &Canary) -> [String; 2] {
+    let (apex, home) = (canary.service_name(), canary.home());
+    [apex.to_owned(), format!("{apex}.{home}.svc.cluster.local")]
+}
+
 /// In the mesh the Service is a host, too, by its own name.
-fn hosts(service: &CanaryService, apex: &str) -> Vec<String> {
+fn hosts(service: &CanaryService, [apex, full]: &[String; 2]) -> Vec<String> {
     let mut hosts = service.hosts.clone();
-    let everything = hosts.iter().any(|host| host == "*" || host == apex);
-    if !everything {
-        hosts.insert(0, apex.to_owned());
+    let there = |host: &String| host == EVERYTHING || host == apex || host == full;
+    if !hosts.iter().any(there) {
+        hosts.insert(0, apex.clone());
     }
     hosts
 }
@@ -263,4 +325,13 @@ fn outside_the_mesh(service: &CanaryService) -> Option<Problem> {
         "RouteNotReady",
         "spec.service.gateways: without `mesh` in the list, requests from inside the mesh never see the canary; add it if they should".to_owned(),
     ))
+}
+
+/// Istio refuses a VirtualService for all hosts of the mesh.
+fn everything_in_the_mesh(service: &CanaryService) -> Option<Problem> {
+    let inside = service.gateways.is_empty() || service.gateways.iter().any(|it| it == MESH);
+    let everything = service.hosts.iter().any(|host| host == EVERYTHING);
+    let message = "spec.service.hosts: Istio takes `*` at gateways alone, not in the mesh; name the hosts, or name gateways without `mesh` in spec.service.gateways";
+    (inside && everything && !service.delegation)
+        .then(|| refusal("RouteNotReady", message.to_owned()))
 }

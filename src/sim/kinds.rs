@@ -113,6 +113,14 @@ const BUILT_IN: &[Row] = &[
         SPACE,
     ),
     (
+        "networking.k8s.io",
+        "v1",
+        "ingresses",
+        "Ingress",
+        "ing",
+        SPACE | STATUS,
+    ),
+    (
         "discovery.k8s.io",
         "v1",
         "endpointslices",

@@ -31,6 +31,7 @@ pub mod pods;
 pub mod prometheus;
 pub mod promql;
 mod protobuf;
+pub mod proxies;
 pub mod quantity;
 mod questions;
 pub mod queue;

@@ -12,6 +12,8 @@ use crate::sim::api::{Actor, Api};
 use crate::sim::behaviour;
 use crate::sim::field::{list, text};
 use crate::sim::prometheus::{Prometheus, locked};
+use crate::sim::proxies::following::Following;
+use crate::sim::proxies::{self, Proxies, To};
 use crate::sim::store::{Event, Happened, Key};
 use crate::sim::traffic::behaviour::{Behaviour, version_of_image};
 use crate::sim::traffic::route::{self, Asked, Backend};
@@ -34,6 +36,22 @@ pub enum Destination {
     Marked(String, String, (String, String)),
     /// A Service of the cluster.
     Service(Name),
+    /// The same with a header, by name and value.
+    MarkedService(Name, (String, String)),
+}
+
+impl Destination {
+    /// A request that goes there.
+    #[must_use]
+    pub fn asked(&self) -> proxies::Asked<'_> {
+        let (to, path, header) = match self {
+            Self::Host(host, path) => (To::Host(host), path.as_str(), None),
+            Self::Marked(host, path, header) => (To::Host(host), path.as_str(), Some(header)),
+            Self::Service(service) => (To::Service(service), "/", None),
+            Self::MarkedService(service, header) => (To::Service(service), "/", Some(header)),
+        };
+        proxies::Asked { to, path, header }
+    }
 }
 
 /// Says how a Pod answers at a time.
@@ -46,6 +64,8 @@ pub struct Users {
     behaviours: Behaviours,
     /// Whom they ask, and the namespaces that the way leads through.
     applications: BTreeMap<Name, (Destination, BTreeSet<String>)>,
+    /// The proxies between them and the Pods, if these are not a gateway of the Gateway API.
+    following: Option<Following>,
     has_begun: bool,
 }
 
@@ -74,8 +94,19 @@ impl Users {
             applications: applications
                 .map(|(name, to)| (name, (to, BTreeSet::new())))
                 .collect(),
+            following: None,
             has_begun: false,
         }
+    }
+
+    /// The same with these proxies between them and the Pods.
+    #[must_use]
+    pub fn through(mut self, proxies: Proxies) -> Self {
+        self.following = (proxies != Proxies::Gateway).then(|| Following::new(proxies));
+        if let Some((family, target)) = proxies.counter() {
+            locked(&self.traffic).count_in_proxy(family, target);
+        }
+        self
     }
 
     /// Counts up to now with the ways and Pods as they were, and scrapes when that is due.
@@ -102,14 +133,28 @@ impl Users {
     fn note(&mut self, api: &Api, changed: &[Event]) {
         if !self.has_begun {
             self.has_begun = true;
+            if let Some(following) = &mut self.following {
+                following.begin(api);
+            }
             for (key, object) in api.list("", "pods", None) {
-                locked(&self.traffic).pod(pod(&key, &object));
+                self.meet(api, &key, &object);
             }
             return self.reroute(api, |_, _| true);
         }
-        let pods = changed.iter().filter(|event| is_of(event, "", "pods"));
-        for event in pods {
-            self.note_pod(event);
+        for event in changed.iter().filter(|event| is_of(event, "", "pods")) {
+            match event.happened {
+                Happened::Added | Happened::Modified => self.meet(api, &event.key, &event.object),
+                Happened::Deleted => {
+                    let name = Name::new(&event.key.namespace, &event.key.name);
+                    locked(&self.traffic).pod_gone(&name);
+                }
+            }
+        }
+        self.rename(api, changed);
+        if let Some(following) = &mut self.following {
+            let told = following.hear(api, changed);
+            let moved = told || changed.iter().any(leads_to_pods);
+            return self.reroute(api, |_, _| moved);
         }
         self.reroute(api, |destination, namespaces| {
             changed
@@ -118,12 +163,28 @@ impl Users {
         });
     }
 
-    fn note_pod(&self, event: &Event) {
-        let mut traffic = locked(&self.traffic);
-        match event.happened {
-            Happened::Added | Happened::Modified => traffic.pod(pod(&event.key, &event.object)),
-            Happened::Deleted => {
-                traffic.pod_gone(&Name::new(&event.key.namespace, &event.key.name));
+    /// A Pod is there, or changed.
+    fn meet(&self, api: &Api, key: &Key, object: &Value) {
+        let mut pod = pod(key, object);
+        if let Some(following) = &self.following {
+            let services = api.list("", "services", Some(&key.namespace));
+            let services = services.iter().map(|(_, service)| &**service);
+            pod.sidecar = proxies::sidecar(following.proxies(), (key, object), services);
+        }
+        locked(&self.traffic).pod(pod);
+    }
+
+    /// Kuma names sidecars after Services, which may come to select other Pods.
+    fn rename(&self, api: &Api, changed: &[Event]) {
+        let proxies = self.following.as_ref().map(Following::proxies);
+        if proxies != Some(Proxies::Kuma) {
+            return;
+        }
+        let services = changed.iter().filter(|event| is_of(event, "", "services"));
+        let namespaces: BTreeSet<_> = services.map(|event| &event.key.namespace).collect();
+        for namespace in namespaces {
+            for (key, object) in api.list("", "pods", Some(namespace)) {
+                self.meet(api, &key, &object);
             }
         }
     }
@@ -131,38 +192,53 @@ impl Users {
     /// Looks for the way of these applications again.
     fn reroute(&mut self, api: &Api, is_stale: impl Fn(&Destination, &BTreeSet<String>) -> bool) {
         let mut applications = std::mem::take(&mut self.applications);
+        let proxies = self.following.as_ref().map(Following::proxies);
+        let has_sidecar = proxies.is_some_and(Proxies::is_mesh);
         for (name, (destination, namespaces)) in &mut applications {
             if is_stale(destination, namespaces) {
-                let backends = backends(api, destination);
+                let backends = self.backends(api, destination);
                 *namespaces = backends
                     .iter()
                     .map(|one| one.service.namespace.clone())
                     .collect();
+                let to_service = matches!(destination.asked().to, To::Service(_));
+                let on_node = to_service && !has_sidecar;
                 let branches = backends
                     .iter()
-                    .map(|backend| branch(api, backend, destination));
-                let branches = branches.collect();
+                    .map(|backend| branch(api, backend, on_node))
+                    .collect();
                 locked(&self.traffic).route(name, branches);
             }
         }
         self.applications = applications;
     }
+
+    fn backends(&self, api: &Api, destination: &Destination) -> Vec<Backend> {
+        let asked = destination.asked();
+        if let Some(following) = &self.following {
+            let is_ready = |service: &Name| !pods(api, service, false).is_empty();
+            return following.way(asked, &is_ready).unwrap_or_default();
+        }
+        let host = match asked.to {
+            To::Host(host) => host,
+            To::Service(service) => return vec![Backend::new(service.clone(), 1)],
+        };
+        let asked = Asked {
+            host,
+            path: asked.path,
+            header: asked.header,
+        };
+        let mut routes = api.list(GATEWAY, "httproutes", None);
+        routes.retain(|(_, route)| !is_of_mesh(route));
+        route::backends(&routes, asked).unwrap_or_default()
+    }
 }
 
-fn backends(api: &Api, destination: &Destination) -> Vec<Backend> {
-    let (host, path, header) = match destination {
-        Destination::Host(host, path) => (host, path, None),
-        Destination::Marked(host, path, header) => (host, path, Some(header)),
-        Destination::Service(service) => {
-            return vec![Backend {
-                service: service.clone(),
-                weight: 1,
-                counted_as: String::new(),
-            }];
-        }
-    };
-    let asked = Asked { host, path, header };
-    route::backends(&api.list(GATEWAY, "httproutes", None), asked).unwrap_or_default()
+/// Whether a route is for what Pods send to Services, and not for a gateway.
+fn is_of_mesh(route: &Value) -> bool {
+    let parents = list(route, "/spec/parentRefs");
+    let services = parents.iter().filter(|it| text(it, "/kind") == "Service");
+    !parents.is_empty() && services.count() == parents.len()
 }
 
 impl Actor for Users {
@@ -170,7 +246,9 @@ impl Actor for Users {
         let now = api.now();
         self.catch_up(now);
         self.note(api, changed);
-        Some(locked(&self.prometheus).next_scrape())
+        let scrape = locked(&self.prometheus).next_scrape();
+        let told = self.following.as_ref().and_then(Following::next);
+        Some(told.map_or(scrape, |told| told.min(scrape)))
     }
 }
 
@@ -182,46 +260,53 @@ fn is_of(event: &Event, group: &str, plural: &str) -> bool {
 fn concerns(event: &Event, destination: &Destination, namespaces: &BTreeSet<String>) -> bool {
     if is_of(event, GATEWAY, "httproutes") {
         let objects = [Some(&event.object), event.before.as_ref()];
-        return match destination {
-            Destination::Host(host, _) | Destination::Marked(host, ..) => objects
+        return match destination.asked().to {
+            To::Host(host) => objects
                 .iter()
                 .flatten()
                 .any(|route| route::is_for(route, host)),
-            Destination::Service(_) => false,
+            To::Service(_) => false,
         };
     }
+    leads_to_pods(event) && namespaces.contains(&event.key.namespace)
+}
+
+/// Whether an event may change the Pods behind a Service.
+fn leads_to_pods(event: &Event) -> bool {
     let kinds = [
         ("", "pods"),
         ("", "services"),
         (DISCOVERY, "endpointslices"),
     ];
-    let is_known = kinds
+    kinds
         .iter()
-        .any(|(group, plural)| is_of(event, group, plural));
-    is_known && namespaces.contains(&event.key.namespace)
+        .any(|(group, plural)| is_of(event, group, plural))
 }
 
-/// The Pods behind a backend; a Service that is not there has none.
-fn branch(api: &Api, backend: &Backend, destination: &Destination) -> Branch {
-    let Name { namespace, name } = &backend.service;
-    let pods = api
-        .get(&Key::new("", "services", namespace, name))
-        .map(|service| {
-            let on_node = matches!(destination, Destination::Service(_));
-            let slices = api.list(DISCOVERY, "endpointslices", Some(namespace));
-            let label = "/metadata/labels/kubernetes.io~1service-name";
-            let slices = slices.into_iter().map(|(_, slice)| slice);
-            let own: Vec<_> = slices.filter(|slice| text(slice, label) == name).collect();
-            if own.is_empty() {
-                return route::selected(&service, &api.list("", "pods", Some(namespace)));
-            }
-            route::endpoints(&own, &backend.service, on_node)
-        });
+fn branch(api: &Api, backend: &Backend, on_node: bool) -> Branch {
     Branch {
         weight: backend.weight,
-        pods: pods.unwrap_or_default(),
-        service: (!backend.counted_as.is_empty()).then(|| backend.counted_as.clone()),
+        pods: pods(api, &backend.service, on_node),
+        counted: backend.counted.clone(),
+        copies: backend.copies,
     }
+}
+
+/// The Pods behind a Service; one that is not there has none.
+fn pods(api: &Api, service: &Name, on_node: bool) -> Vec<Name> {
+    let Name { namespace, name } = service;
+    let found = api.get(&Key::new("", "services", namespace, name));
+    let pods = found.map(|object| {
+        let slices = api.list(DISCOVERY, "endpointslices", Some(namespace));
+        let label = "/metadata/labels/kubernetes.io~1service-name";
+        let slices = slices.into_iter().map(|(_, slice)| slice);
+        let own: Vec<_> = slices.filter(|slice| text(slice, label) == name).collect();
+        if own.is_empty() {
+            return route::selected(&object, &api.list("", "pods", Some(namespace)));
+        }
+        route::endpoints(&own, service, on_node)
+    });
+    pods.unwrap_or_default()
 }
 
 /// What matters of a Pod. It answers from the start of its container to its end, ready or not.
@@ -259,6 +344,7 @@ fn pod(key: &Key, object: &Value) -> Pod {
             .map_or_else(Behaviour::default, |container| {
                 behaviour::Behaviour::of(container).replies
             }),
+        sidecar: None,
     }
 }
 
@@ -291,6 +377,7 @@ mod tests {
                 error_rate: 0.05,
                 ..Behaviour::default()
             },
+            sidecar: None,
         };
         assert_eq!(pod(&key, &object), expected);
         object["status"]["containerStatuses"][0]["state"] = json!({"terminated": {}});

@@ -22,6 +22,7 @@ use crate::sim::gateway::{self, Gateways, Routing};
 use crate::sim::nodes::{Nodes, Size};
 use crate::sim::pods::Pods;
 use crate::sim::prometheus::{Prometheus, Scraping};
+use crate::sim::proxies::{Proxies, Reports};
 use crate::sim::refusal::Refusal;
 use crate::sim::replica_sets::ReplicaSets;
 use crate::sim::requests;
@@ -41,6 +42,8 @@ pub struct World {
     pub behaviours: Behaviours,
     /// What the gateway does.
     pub routing: Routing,
+    /// Whose proxies lead users to Pods, from when everybody comes to life.
+    pub proxies: Proxies,
     /// What the nodes are.
     pub nodes: Size,
     /// What users did, and what became of it.
@@ -64,6 +67,7 @@ impl World {
         Self {
             behaviours: Behaviours::default(),
             routing: Routing::default(),
+            proxies: Proxies::default(),
             nodes: Size::default(),
             traffic: Arc::new(Mutex::new(Traffic::new(seed, Chance::Drawn, now))),
             prometheus: Arc::new(Mutex::new(Prometheus::new(Scraping::default(), now))),
@@ -189,6 +193,7 @@ impl World {
             Box::new(Aggregation::default()),
             Box::new(TypeCheck::default()),
             Box::new(Gateways::new(self.routing.clone())),
+            Box::new(Reports::new(self.proxies)),
         ]
     }
 
@@ -198,12 +203,13 @@ impl World {
             let said = behaviours.replies(&pod.name.namespace, &pod.image, now);
             said.unwrap_or(pod.replies)
         };
-        Users::new(
+        let users = Users::new(
             self.traffic.clone(),
             self.prometheus.clone(),
             self.applications.clone(),
             Box::new(answers),
-        )
+        );
+        users.through(self.proxies)
     }
 }
 

@@ -16,6 +16,7 @@ mod hooks;
 mod layers;
 mod leaders;
 mod poison;
+mod scenarios;
 mod seeds;
 mod server;
 mod size;

@@ -255,6 +255,7 @@ mod tests {
             answered: 12_000,
             errors: 28,
             lost: 1,
+            ..Counts::default()
         };
         assert_eq!(
             goodbye(&ended, users, Palette { on: false }),

@@ -299,6 +299,7 @@ fn less(counts: Counts, before: Counts) -> Counts {
         answered: counts.answered - before.answered,
         errors: counts.errors - before.errors,
         lost: counts.lost - before.lost,
+        copied: counts.copied - before.copied,
     }
 }
 

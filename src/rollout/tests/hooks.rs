@@ -61,6 +61,24 @@ fn each_kind_is_called_where_it_belongs_and_a_yes_changes_nothing() {
     }
 }
 
+/// In rounds without users a test of the canary comes first, too.
+#[test]
+fn a_test_precedes_rounds_without_a_share() {
+    let hook = json!({"name": "hook", "type": "pre-rollout", "url": "http://hook.test/"});
+    let mut model =
+        Model::adopted(&json!({"interval": "10s", "iterations": 2, "webhooks": [hook]}));
+    model
+        .hooks
+        .insert("hook".to_owned(), vec![reply(Refused), reply(Continue)]);
+    model.ship("v2");
+    model.run_until(|model| model.calls.len() == 2);
+    let passed = model.status().step.map(|step| step.passed);
+    assert_eq!(passed, Some(0), "{:#?}", model.trace);
+    model.run();
+    assert_eq!(outcomes(&model), [Outcome::Promoted]);
+    assert_eq!(phase_of_calls(&model), [(0, 0), (0, 1)]);
+}
+
 /// Endpoints are not what nodes do: for a moment the canary's Service still leads to stable.
 #[test]
 fn a_test_waits_until_the_service_has_settled() {

@@ -17,6 +17,8 @@ pub struct Counts {
     pub errors: u64,
     /// Requests that nobody answered, though users sent them.
     pub lost: u64,
+    /// Copies of requests that a Pod answered: users do not see the answers.
+    pub copied: u64,
 }
 
 impl AddAssign for Counts {
@@ -24,6 +26,7 @@ impl AddAssign for Counts {
         self.answered += other.answered;
         self.errors += other.errors;
         self.lost += other.lost;
+        self.copied += other.copied;
     }
 }
 
@@ -33,6 +36,7 @@ impl Counts {
             answered: self.answered - before.answered,
             errors: self.errors - before.errors,
             lost: self.lost - before.lost,
+            copied: self.copied - before.copied,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! which nothing changes, never one by one; every count is a whole number.
 
 pub mod behaviour;
+pub mod families;
 pub mod ledger;
 mod process;
 pub mod rate;
@@ -21,6 +22,7 @@ use crate::sim::promql::labels::Labels;
 use crate::sim::samples::Page;
 use crate::sim::seed::Seed;
 use crate::sim::traffic::behaviour::{Behaviour, Latency};
+use crate::sim::traffic::families::Family;
 use crate::sim::traffic::ledger::{Counts, Ledger};
 use crate::sim::traffic::process::{Process, Proxy};
 use crate::sim::traffic::rate::Rate;
@@ -80,17 +82,32 @@ pub struct Pod {
     pub answers: bool,
     /// How it answers by its image and environment, unless a scenario says otherwise.
     pub replies: Behaviour,
+    /// The proxy in the Pod, if it counts.
+    pub sidecar: Option<Sidecar>,
+}
+
+/// A proxy in a Pod, which counts what comes in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sidecar {
+    /// How it shows that.
+    pub family: &'static Family,
+    /// Labels of the target that is scraped.
+    pub target: Labels,
+    /// Labels of its series beside those.
+    pub labels: Labels,
 }
 
 /// Where some of the requests go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Branch {
-    /// Weight beside other branches.
+    /// Weight beside other branches; of copies so many percent.
     pub weight: u32,
     /// The Pods that take turns; none: requests are lost.
     pub pods: Vec<Name>,
-    /// The name under which the proxy counts, if there is one.
-    pub service: Option<String>,
+    /// Labels under which the proxy counts; none: nobody does.
+    pub counted: Labels,
+    /// It gets copies of requests, whose answers nobody waits for.
+    pub copies: bool,
 }
 
 /// How long a proxy takes to say that nobody answers.
@@ -122,9 +139,19 @@ struct Flow {
     luck: Luck,
     branches: Vec<Branch>,
     shares: Shares,
-    /// For each branch: the places of its Pods, and how they take turns.
-    turns: Vec<(Vec<usize>, Shares)>,
+    turns: Vec<Turns>,
     ledger: Ledger,
+}
+
+/// How requests fall in one branch.
+#[derive(Debug)]
+struct Turns {
+    /// The places of its Pods.
+    places: Vec<usize>,
+    /// How they take turns.
+    pods: Shares,
+    /// How many requests are copied, and how many are not.
+    copies: Option<Shares>,
 }
 
 impl Traffic {
@@ -148,10 +175,10 @@ impl Traffic {
         self.now
     }
 
-    /// A Traefik counts the requests of branches with a name, and is scraped as a target with these labels.
-    pub fn count_in_proxy(&mut self, target: Labels) {
+    /// A proxy counts the requests of branches with labels, and is scraped as a target.
+    pub fn count_in_proxy(&mut self, family: &'static Family, target: Labels) {
         let luck = self.luck("proxy");
-        self.proxy = Some(Proxy::new(target, luck));
+        self.proxy = Some(Proxy::new(family, target, luck));
     }
 
     /// Users of an application come, or change their mind about how much they ask.
@@ -227,12 +254,18 @@ impl Traffic {
         let turns = branches.iter().map(|branch| {
             let places = branch.pods.iter().map(|pod| self.place(pod));
             let places: Vec<_> = places.collect();
-            let shares = Shares::new(places.iter().map(|_| 1));
-            (places, shares)
+            let percent = branch.weight.min(100);
+            let copies = branch.copies.then(|| Shares::new([percent, 100 - percent]));
+            Turns {
+                pods: Shares::new(places.iter().map(|_| 1)),
+                places,
+                copies,
+            }
         });
         let turns = turns.collect();
         if let Some(flow) = self.flows.get_mut(application) {
-            flow.shares = Shares::new(branches.iter().map(|branch| branch.weight));
+            let share = |branch: &Branch| if branch.copies { 0 } else { branch.weight };
+            flow.shares = Shares::new(branches.iter().map(share));
             (flow.branches, flow.turns) = (branches, turns);
         }
     }
@@ -259,7 +292,7 @@ impl Traffic {
     pub fn pages(&mut self, is_due: impl Fn(&Labels) -> bool) -> Vec<Page> {
         let processes = self.processes.iter_mut().flatten();
         let mut pages: Vec<_> = processes
-            .filter_map(|process| process.page(&is_due))
+            .flat_map(|process| process.pages(&is_due))
             .collect();
         pages.extend(self.proxy.as_mut().and_then(|proxy| proxy.page(&is_due)));
         pages
@@ -305,32 +338,73 @@ impl Flow {
         }
         let given = self.shares.split(requests, &mut self.luck).to_vec();
         let branches = self.branches.iter().zip(&mut self.turns).zip(given);
-        for ((branch, (places, turns)), requests) in branches {
-            if requests == 0 {
+        for ((branch, turns), given) in branches {
+            let given = match &mut turns.copies {
+                Some(copies) => copies.split(requests, &mut self.luck).first().copied(),
+                None => Some(given),
+            };
+            let given = given.unwrap_or_default();
+            if given == 0 {
                 continue;
             }
-            let mut tell = |status, requests, latency| {
-                if let (Some(proxy), Some(service)) = (proxy.as_mut(), &branch.service) {
-                    proxy.record(service, status, requests, latency);
-                }
-            };
-            if places.is_empty() {
-                self.ledger.add("", lost(requests));
-                tell(503, requests, REFUSAL);
-            }
-            let given = turns.split(requests, &mut self.luck);
-            for (place, requests) in places.iter().zip(given.iter().copied()) {
-                let process = processes.get_mut(*place).and_then(Option::as_mut);
-                let version = process.as_ref().map_or("", |process| process.version());
-                let version = version.to_owned();
-                let counts = process.and_then(|process| process.answer(requests, &mut tell));
-                let counts = counts.unwrap_or_else(|| {
-                    tell(502, requests, REFUSAL);
-                    lost(requests)
-                });
+            let parts = turns.answer(branch, given, &mut self.luck, (processes, proxy));
+            for (version, counts) in parts {
+                let counts = if branch.copies {
+                    copied(counts)
+                } else {
+                    counts
+                };
                 self.ledger.add(&version, counts);
             }
         }
+    }
+}
+
+impl Turns {
+    /// The Pods answer the requests of their branch: what became of them, by version.
+    fn answer(
+        &mut self,
+        branch: &Branch,
+        requests: u64,
+        luck: &mut Luck,
+        (processes, proxy): (&mut [Option<Process>], &mut Option<Proxy>),
+    ) -> Vec<(String, Counts)> {
+        let is_counted = branch.counted != Labels::default();
+        let mut proxy = proxy.as_mut().filter(|_| is_counted);
+        let mut tell = |node: &str, status, requests, latency| {
+            if let Some(proxy) = &mut proxy {
+                proxy.record(&branch.counted, node, status, (requests, latency));
+            }
+        };
+        if self.places.is_empty() {
+            tell("", 503, requests, REFUSAL);
+            return vec![(String::new(), lost(requests))];
+        }
+        let given = self.pods.split(requests, luck);
+        let places = self.places.iter().zip(given.iter().copied());
+        let answered = places.map(|(place, requests)| {
+            let Some(process) = processes.get_mut(*place).and_then(Option::as_mut) else {
+                tell("", 502, requests, REFUSAL);
+                return (String::new(), lost(requests));
+            };
+            let (version, node) = (process.version().to_owned(), process.node().to_owned());
+            let mut told = |status, requests, latency| tell(&node, status, requests, latency);
+            let counts = process.answer(requests, &mut told);
+            let counts = counts.unwrap_or_else(|| {
+                told(502, requests, REFUSAL);
+                lost(requests)
+            });
+            (version, counts)
+        });
+        answered.collect()
+    }
+}
+
+/// Counts of copies: nobody misses one that is lost.
+fn copied(counts: Counts) -> Counts {
+    Counts {
+        copied: counts.answered,
+        ..Counts::default()
     }
 }
 

@@ -7,39 +7,12 @@ use jiff::Timestamp;
 
 use crate::sim::promql::labels::Labels;
 use crate::sim::samples::Page;
-use crate::sim::traffic::Pod;
 use crate::sim::traffic::behaviour::{Behaviour, Latency};
+use crate::sim::traffic::families::{self, Family};
 use crate::sim::traffic::ledger::Counts;
-use crate::sim::traffic::recorder::{Family, Recorder};
+use crate::sim::traffic::recorder::Recorder;
 use crate::sim::traffic::share::Luck;
-
-/// The histogram of the test application.
-const APPLICATION: Family = Family {
-    durations: "http_request_duration_seconds",
-    requests: None,
-    status: "status",
-    bounds: &[
-        ("0.005", 0.005),
-        ("0.01", 0.01),
-        ("0.025", 0.025),
-        ("0.05", 0.05),
-        ("0.1", 0.1),
-        ("0.25", 0.25),
-        ("0.5", 0.5),
-        ("1.0", 1.0),
-        ("2.5", 2.5),
-        ("5.0", 5.0),
-        ("10.0", 10.0),
-    ],
-};
-
-/// Traefik's, for the services that it routes to.
-const TRAEFIK: Family = Family {
-    durations: "traefik_service_request_duration_seconds",
-    requests: Some("traefik_service_requests_total"),
-    status: "code",
-    bounds: &[("0.1", 0.1), ("0.3", 0.3), ("1.2", 1.2), ("5.0", 5.0)],
-};
+use crate::sim::traffic::{Pod, Sidecar};
 
 /// A process of a Pod.
 #[derive(Debug)]
@@ -49,25 +22,89 @@ pub(super) struct Process {
     /// Failed requests in millionths, half a request more.
     failed: u64,
     luck: Luck,
+    own: Counter,
+    /// What the proxy in the Pod counts.
+    beside: Option<Counter>,
+}
+
+/// What one target counts.
+#[derive(Debug)]
+struct Counter {
     recorder: Recorder,
     target: Labels,
+    /// Labels of its series beside those of the target.
+    labels: Labels,
     columns: Arc<[Labels]>,
     /// Statuses that the columns are of.
     width: usize,
 }
 
+impl Counter {
+    fn new(family: &'static Family, target: Labels, labels: Labels) -> Self {
+        Self {
+            recorder: Recorder::new(family),
+            target,
+            labels,
+            columns: Arc::default(),
+            width: 0,
+        }
+    }
+
+    /// Goes by other labels from now on.
+    fn rename(&mut self, target: Labels, labels: Labels) {
+        if (&target, &labels) != (&self.target, &self.labels) {
+            (self.target, self.labels, self.width) = (target, labels, 0);
+        }
+    }
+
+    /// What it shows, if it answers; `None`: it is not scraped now.
+    fn page(
+        &mut self,
+        luck: &mut Luck,
+        answers: bool,
+        is_due: impl Fn(&Labels) -> bool,
+    ) -> Option<Page> {
+        if !is_due(&self.target) {
+            return None;
+        }
+        if self.width != self.recorder.width() {
+            let labels = beside(&self.target, &self.labels);
+            self.columns = self.recorder.columns(&labels).into();
+            self.width = self.recorder.width();
+        }
+        let mut values = Vec::with_capacity(self.columns.len());
+        self.recorder.values(luck, &mut values);
+        Some(Page {
+            target: self.target.clone(),
+            columns: Arc::clone(&self.columns),
+            values: answers.then_some(values),
+        })
+    }
+}
+
+/// Labels of a series beside those of the target that shows it, which keep their names.
+fn beside(target: &Labels, series: &Labels) -> Labels {
+    let mut all = target.clone();
+    for (name, value) in series.iter() {
+        all = match target.get(name) {
+            "" => all.with(name, value),
+            _ => all.with(&format!("exported_{name}"), value),
+        };
+    }
+    all
+}
+
 impl Process {
     /// A process that has just begun.
     pub(super) fn new(pod: Pod, luck: Luck) -> Self {
+        let shown = Labels::of([("method", "GET"), ("path", "/")]);
         Self {
-            target: target(&pod),
+            own: Counter::new(&families::APPLICATION, target(&pod), shown),
+            beside: pod.sidecar.clone().map(Counter::of),
             pod,
             behaviour: Behaviour::default(),
             failed: 500_000,
             luck,
-            recorder: Recorder::new(&APPLICATION),
-            columns: Arc::default(),
-            width: 0,
         }
     }
 
@@ -78,9 +115,10 @@ impl Process {
 
     /// Something else about the Pod changed.
     pub(super) fn change(&mut self, pod: Pod) {
-        let target = target(&pod);
-        if target != self.target {
-            (self.target, self.width) = (target, 0);
+        self.own.rename(target(&pod), self.own.labels.clone());
+        match (&mut self.beside, pod.sidecar.clone()) {
+            (Some(counter), Some(sidecar)) => counter.rename(sidecar.target, sidecar.labels),
+            (counter, sidecar) => *counter = sidecar.map(Counter::of),
         }
         self.pod = pod;
     }
@@ -109,14 +147,16 @@ impl Process {
         let errors = self.failures(requests);
         let latency = self.behaviour.latency;
         for (status, requests) in [(200, requests - errors), (500, errors)] {
-            self.recorder
-                .record(status, requests, latency, &mut self.luck);
+            for counter in std::iter::once(&mut self.own).chain(&mut self.beside) {
+                let recorder = &mut counter.recorder;
+                recorder.record(status, requests, latency, &mut self.luck);
+            }
             tell(status, requests, latency);
         }
         Some(Counts {
             answered: requests,
             errors,
-            lost: 0,
+            ..Counts::default()
         })
     }
 
@@ -133,23 +173,26 @@ impl Process {
         }
     }
 
-    /// What it shows; `None`: it is not scraped, or not now.
-    pub(super) fn page(&mut self, is_due: impl Fn(&Labels) -> bool) -> Option<Page> {
-        if self.pod.job.is_none() || !is_due(&self.target) {
-            return None;
-        }
-        if self.width != self.recorder.width() {
-            let labels = self.target.clone().with("method", "GET").with("path", "/");
-            self.columns = self.recorder.columns(&labels).into();
-            self.width = self.recorder.width();
-        }
-        let mut values = Vec::with_capacity(self.columns.len());
-        self.recorder.values(&mut self.luck, &mut values);
-        Some(Page {
-            target: self.target.clone(),
-            columns: Arc::clone(&self.columns),
-            values: self.pod.answers.then_some(values),
-        })
+    /// What it shows, and what the proxy beside it does; nothing, if it is not scraped, or not now.
+    pub(super) fn pages(&mut self, is_due: impl Fn(&Labels) -> bool) -> Vec<Page> {
+        let answers = self.pod.answers;
+        let own = Some(&mut self.own).filter(|_| self.pod.job.is_some());
+        let counters = own.into_iter().chain(&mut self.beside);
+        counters
+            .filter_map(|counter| counter.page(&mut self.luck, answers, &is_due))
+            .collect()
+    }
+
+    /// Address of the Pod, without a port.
+    pub(super) fn node(&self) -> &str {
+        let address = &self.pod.address;
+        address.rsplit_once(':').map_or(address, |(node, _)| node)
+    }
+}
+
+impl Counter {
+    fn of(sidecar: Sidecar) -> Self {
+        Self::new(sidecar.family, sidecar.target, sidecar.labels)
     }
 }
 
@@ -163,38 +206,51 @@ fn target(pod: &Pod) -> Labels {
     ])
 }
 
-/// A Traefik, which counts by the Services that it routes to.
+/// A proxy, which counts by what it routes to.
 #[derive(Debug)]
 pub(super) struct Proxy {
+    family: &'static Family,
     target: Labels,
     luck: Luck,
-    services: BTreeMap<String, Recorder>,
+    backends: BTreeMap<Labels, Recorder>,
     columns: Arc<[Labels]>,
-    /// Services and statuses that the columns are of.
+    /// Backends and statuses that the columns are of.
     width: usize,
 }
 
 impl Proxy {
     /// A proxy that has counted nothing.
-    pub(super) fn new(target: Labels, luck: Luck) -> Self {
+    pub(super) fn new(family: &'static Family, target: Labels, luck: Luck) -> Self {
         Self {
+            family,
             target,
             luck,
-            services: BTreeMap::new(),
+            backends: BTreeMap::new(),
             columns: Arc::default(),
             width: 0,
         }
     }
 
-    /// Counts requests.
-    pub(super) fn record(&mut self, service: &str, status: u16, requests: u64, latency: Latency) {
+    /// Counts requests to a backend, which the Pod at an address answered.
+    pub(super) fn record(
+        &mut self,
+        backend: &Labels,
+        node: &str,
+        status: u16,
+        (requests, latency): (u64, Latency),
+    ) {
         let luck = &mut self.luck;
-        if let Some(recorder) = self.services.get_mut(service) {
+        let named = self
+            .family
+            .node
+            .map(|label| backend.clone().with(label, node));
+        let backend = named.as_ref().unwrap_or(backend);
+        if let Some(recorder) = self.backends.get_mut(backend) {
             return recorder.record(status, requests, latency, luck);
         }
-        let mut recorder = Recorder::new(&TRAEFIK);
+        let mut recorder = Recorder::new(self.family);
         recorder.record(status, requests, latency, luck);
-        self.services.insert(service.to_owned(), recorder);
+        self.backends.insert(backend.clone(), recorder);
     }
 
     /// What it shows; `None`: it is not scraped now.
@@ -202,13 +258,13 @@ impl Proxy {
         if !is_due(&self.target) {
             return None;
         }
-        let width = self.services.values().map(Recorder::width).sum();
+        let width = self.backends.values().map(Recorder::width).sum();
         if width != self.width {
             self.columns = self.all_columns().into();
             self.width = width;
         }
         let mut values = Vec::with_capacity(self.columns.len());
-        for recorder in self.services.values_mut() {
+        for recorder in self.backends.values_mut() {
             recorder.values(&mut self.luck, &mut values);
         }
         Some(Page {
@@ -219,13 +275,8 @@ impl Proxy {
     }
 
     fn all_columns(&self) -> Vec<Labels> {
-        let labels = self
-            .target
-            .clone()
-            .with("method", "GET")
-            .with("protocol", "http");
-        let columns = self.services.iter().map(|(service, recorder)| {
-            let labels = labels.clone().with("service", service);
+        let columns = self.backends.iter().map(|(backend, recorder)| {
+            let labels = beside(&self.target, backend);
             recorder.columns(&labels)
         });
         columns.flatten().collect()

@@ -4,20 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::sim::promql::labels::{Labels, NAME};
 use crate::sim::traffic::behaviour::Latency;
+use crate::sim::traffic::families::Family;
 use crate::sim::traffic::share::Luck;
-
-/// How a kind of process shows its requests.
-#[derive(Debug)]
-pub(super) struct Family {
-    /// The histogram of durations.
-    pub(super) durations: &'static str,
-    /// A counter of requests beside it.
-    pub(super) requests: Option<&'static str>,
-    /// The label with the status.
-    pub(super) status: &'static str,
-    /// Finite bounds of the buckets, as labels have them, and in seconds.
-    pub(super) bounds: &'static [(&'static str, f64)],
-}
 
 /// Parts of a whole request.
 const WHOLE: u64 = 1_000_000;
@@ -75,39 +63,81 @@ impl Recorder {
 
     /// The series, each with these labels too.
     pub(super) fn columns(&self, labels: &Labels) -> Vec<Labels> {
-        let Family {
-            durations,
-            requests,
-            status,
-            bounds,
-        } = self.family;
         let mut columns = Vec::new();
+        if !self.family.durations_by_status && !self.statuses.is_empty() {
+            columns.extend(self.durations(labels));
+        }
         for code in self.statuses.keys() {
-            let labels = labels.clone().with(status, &code.to_string());
-            let named = |end: &str| labels.clone().with(NAME, &format!("{durations}{end}"));
-            let bounds = bounds.iter().map(|(bound, _)| *bound).chain(["+Inf"]);
-            columns.extend(bounds.map(|bound| named("_bucket").with("le", bound)));
-            columns.extend([named("_sum"), named("_count")]);
-            columns.extend(requests.map(|name| labels.clone().with(NAME, name)));
+            let labels = self.told(labels, *code);
+            if self.family.durations_by_status {
+                columns.extend(self.durations(&labels));
+            }
+            let counter = self.family.requests;
+            columns.extend(counter.map(|name| labels.clone().with(NAME, name)));
         }
         columns
+    }
+
+    /// Labels with those of a status.
+    fn told(&self, labels: &Labels, code: u16) -> Labels {
+        let labels = labels.clone().with(self.family.status, &code.to_string());
+        let verdict = if code < 500 { "success" } else { "failure" };
+        match self.family.verdict {
+            Some(label) => labels.with(label, verdict),
+            None => labels,
+        }
+    }
+
+    /// The series of one histogram.
+    fn durations(&self, labels: &Labels) -> Vec<Labels> {
+        let Family {
+            durations,
+            bounds,
+            of_durations,
+            ..
+        } = self.family;
+        let named = |end: &str| {
+            let labels = labels.clone().with(NAME, &format!("{durations}{end}"));
+            match of_durations {
+                Some((label, value)) => labels.with(label, value),
+                None => labels,
+            }
+        };
+        let bounds = bounds.iter().map(|(bound, _)| *bound).chain(["+Inf"]);
+        let buckets = bounds.map(|bound| named("_bucket").with("le", bound));
+        buckets.chain([named("_sum"), named("_count")]).collect()
     }
 
     /// The values of the series.
     pub(super) fn values(&mut self, luck: &mut Luck, values: &mut Vec<f64>) {
         for histogram in self.statuses.values_mut() {
             histogram.settle(luck);
-            let count = histogram.count as f64;
-            values.extend(
-                histogram
-                    .within
-                    .iter()
-                    .map(|within| (within / WHOLE) as f64),
-            );
-            values.extend([count, histogram.seconds, count]);
-            values.extend(self.family.requests.map(|_| count));
+        }
+        let unit = self.family.per_second;
+        if !self.family.durations_by_status && !self.statuses.is_empty() {
+            let all: Vec<_> = self.statuses.values().collect();
+            shown(&all, unit, values);
+        }
+        for histogram in self.statuses.values() {
+            if self.family.durations_by_status {
+                shown(&[histogram], unit, values);
+            }
+            values.extend(self.family.requests.map(|_| histogram.count as f64));
         }
     }
+}
+
+/// The values of histograms as one: buckets, the last of which has all, sum and count.
+fn shown(histograms: &[&Histogram], unit: f64, values: &mut Vec<f64>) {
+    let bounds = histograms.first().map_or(0, |first| first.within.len());
+    let within = |place: usize| {
+        let whole = histograms.iter().filter_map(|it| it.within.get(place));
+        whole.map(|within| within / WHOLE).sum::<u64>()
+    };
+    values.extend((0..bounds).map(|place| within(place) as f64));
+    let count = histograms.iter().map(|it| it.count).sum::<u64>() as f64;
+    let seconds: f64 = histograms.iter().map(|it| it.seconds).sum();
+    values.extend([count, seconds * unit, count]);
 }
 
 impl Histogram {
@@ -166,12 +196,13 @@ mod tests {
     use super::*;
     use crate::sim::seed::Seed;
     use crate::sim::traffic::behaviour::Behaviour;
+    use crate::sim::traffic::families::{APISIX, LINKERD, TRAEFIK};
 
     const FAMILY: Family = Family {
         durations: "seconds",
         requests: Some("requests_total"),
-        status: "code",
         bounds: &[("0.001", 0.001), ("0.002", 0.002), ("0.5", 0.5)],
+        ..TRAEFIK
     };
 
     #[test]
@@ -222,5 +253,39 @@ mod tests {
         );
         assert_eq!(columns[6], r#"requests_total{code="500", pod="a"}"#);
         assert_eq!(columns.len(), 7);
+    }
+
+    fn shown(family: &'static Family) -> Vec<String> {
+        let mut recorder = Recorder::new(family);
+        let latency = Behaviour::default().latency;
+        for (status, requests) in [(200, 90), (503, 10)] {
+            recorder.record(status, requests, latency, &mut Luck::Even);
+        }
+        let mut values = Vec::new();
+        recorder.values(&mut Luck::Even, &mut values);
+        let columns = recorder.columns(&Labels::of([("route", "a")]));
+        assert_eq!(columns.len(), values.len());
+        let lines = columns.iter().zip(values);
+        lines
+            .map(|(labels, value)| format!("{labels} {value}"))
+            .collect()
+    }
+
+    #[test]
+    fn durations_may_be_of_all_statuses_together() {
+        let shown = shown(&APISIX);
+        let counted = |line: &str| assert!(shown.iter().any(|it| it == line), "{line}: {shown:?}");
+        counted(r#"apisix_http_latency_bucket{le="+Inf", route="a", type="request"} 100"#);
+        counted(r#"apisix_http_latency_count{route="a", type="request"} 100"#);
+        counted(r#"apisix_http_status{code="200", route="a"} 90"#);
+        counted(r#"apisix_http_status{code="503", route="a"} 10"#);
+        assert_eq!(shown.len(), APISIX.bounds.len() + 3 + 2);
+    }
+
+    #[test]
+    fn a_verdict_stands_beside_the_status() {
+        let shown = shown(&LINKERD);
+        let line = r#"response_total{classification="failure", route="a", status_code="503"} 10"#;
+        assert!(shown.iter().any(|it| it == line), "{shown:?}");
     }
 }

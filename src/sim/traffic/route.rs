@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::sim::field::{list, text};
+use crate::sim::promql::labels::Labels;
 use crate::sim::seed::Seed;
 use crate::sim::store::Key;
 use crate::sim::traffic::Name;
@@ -16,10 +17,25 @@ use crate::sim::traffic::Name;
 pub struct Backend {
     /// The Service.
     pub service: Name,
-    /// Weight beside other backends.
+    /// Weight beside other backends; of copies so many percent.
     pub weight: u32,
-    /// The name under which Traefik counts its requests.
-    pub counted_as: String,
+    /// Labels under which the proxy counts its requests.
+    pub counted: Labels,
+    /// It gets copies of requests, and no share.
+    pub copies: bool,
+}
+
+impl Backend {
+    /// A backend that nobody counts.
+    #[must_use]
+    pub fn new(service: Name, weight: u32) -> Self {
+        Self {
+            service,
+            weight,
+            counted: Labels::default(),
+            copies: false,
+        }
+    }
 }
 
 /// A request, as far as routes look at it.
@@ -52,7 +68,12 @@ pub fn backends(routes: &[(Key, Arc<Value>)], asked: Asked<'_>) -> Option<Vec<Ba
     let refs = list(rule, "/backendRefs").iter().enumerate();
     let backends = refs.map(|(place, reference)| {
         let mut backend = backend(reference, &key.namespace);
-        backend.counted_as = counted_as(&backend.service, key, route, (number, place));
+        let service = counted_as(&backend.service, key, route, (number, place));
+        backend.counted = Labels::of([
+            ("method", "GET"),
+            ("protocol", "http"),
+            ("service", &service),
+        ]);
         backend
     });
     Some(backends.collect())
@@ -135,13 +156,11 @@ fn backend(reference: &Value, home: &str) -> Backend {
         namespace => namespace,
     };
     let weight = reference.pointer("/weight").map_or(Some(1), Value::as_u64);
-    Backend {
-        service: Name::new(namespace, text(reference, "/name")),
-        weight: weight
-            .and_then(|weight| weight.try_into().ok())
-            .unwrap_or(0),
-        counted_as: String::new(),
-    }
+    let weight = weight.and_then(|weight| weight.try_into().ok());
+    Backend::new(
+        Name::new(namespace, text(reference, "/name")),
+        weight.unwrap_or(0),
+    )
 }
 
 /// The name that Traefik has had for a backend since 3.7.6. Its hash stands for the match; here any number of its form does.
@@ -329,7 +348,11 @@ mod tests {
             "rules": [{"backendRefs": [{"name": "web"}, {"name": "web-canary"}]}],
         });
         let found = backends(&[route("shop.example", &spec)], asked("a", None)).unwrap();
-        let (before, after) = found[1].counted_as.split_once("-ep-web-0-").unwrap();
+        let (before, after) = found[1]
+            .counted
+            .get("service")
+            .split_once("-ep-web-0-")
+            .unwrap();
         assert_eq!(before, "httproute-shop-shop-example-gw-default-gw");
         assert_eq!(&after[20..], "-svc-shop-web-canary-1@kubernetesgateway");
     }

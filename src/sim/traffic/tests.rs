@@ -22,6 +22,7 @@ fn pod(pod: &str, image: &str) -> Pod {
         replies: crate::sim::behaviour::Behaviour::of(&serde_json::json!({"image": image})).replies,
         starts: 0,
         answers: true,
+        sidecar: None,
     }
 }
 
@@ -29,7 +30,8 @@ fn branch(weight: u32, pods: &[&str]) -> Branch {
     Branch {
         weight,
         pods: pods.iter().map(|pod| name(pod)).collect(),
-        service: Some(format!("web-{weight}")),
+        counted: Labels::of([("service", format!("web-{weight}").as_str())]),
+        copies: false,
     }
 }
 
@@ -70,7 +72,7 @@ fn shares_and_errors_are_exact() {
     let counts = |answered, errors| Counts {
         answered,
         errors,
-        lost: 0,
+        ..Counts::default()
     };
     assert_eq!(ledger.counts("1.0.0"), counts(108_000, 0));
     assert_eq!(ledger.counts("2.0.0"), counts(12_000, 600));
@@ -182,12 +184,13 @@ fn asked(prometheus: &Prometheus, query: &str) -> String {
 #[test]
 fn prometheus_sees_what_the_pods_and_the_proxy_count() {
     let mut traffic = world(Chance::Even);
-    traffic.count_in_proxy(Labels::of([
+    let target = Labels::of([
         ("job", "traefik"),
         ("instance", "t:8082"),
         ("namespace", "traefik"),
         ("pod", "t"),
-    ]));
+    ]);
+    traffic.count_in_proxy(&families::TRAEFIK, target);
     let mut prometheus = Prometheus::new(Scraping::default(), second(1000));
     scraped(&mut traffic, &mut prometheus, 24);
     let rows = [
@@ -288,4 +291,80 @@ fn moments_are_forgotten_and_sums_are_not() {
     let last = ledger.between("1.0.0", second(1009), second(1010));
     assert_eq!(last.answered, 180);
     assert_eq!(ledger.share("1.0.0", second(1000), second(1008)), None);
+}
+
+/// A canary that gets a fifth of the requests as copies.
+#[test]
+fn copies_are_answered_and_seen_by_nobody() {
+    let mut traffic = world(Chance::Even);
+    let copies = Branch {
+        copies: true,
+        ..branch(20, &["c"])
+    };
+    traffic.route(&name("web"), vec![branch(1, &["a", "b"]), copies.clone()]);
+    run(&mut traffic, 60);
+    let ledger = traffic.ledger(&name("web")).unwrap();
+    let copied = Counts {
+        copied: 2400,
+        ..Counts::default()
+    };
+    assert_eq!(ledger.counts("2.0.0"), copied);
+    assert_eq!(ledger.counts("1.0.0").answered, 12_000);
+    // Nobody misses a copy.
+    traffic.pod_gone(&name("c"));
+    run(&mut traffic, 60);
+    assert_eq!(traffic.lost(), 0);
+}
+
+/// A sidecar counts what its application does, under its own names, and goes by other labels when it is told to.
+#[test]
+fn a_sidecar_counts_beside_the_application() {
+    let mut traffic = world(Chance::Even);
+    let sidecar = |service: &str| Sidecar {
+        family: &families::ENVOY,
+        target: Labels::of([("instance", "c:9901"), ("pod", "c"), ("service", service)]),
+        labels: Labels::of([("envoy_cluster_name", "inbound"), ("pod", "own")]),
+    };
+    let with = |service: &str| Pod {
+        sidecar: Some(sidecar(service)),
+        ..pod("c", "app:2.0.0-errors5")
+    };
+    traffic.pod(Pod {
+        starts: 1,
+        ..with("unknown")
+    });
+    let mut prometheus = Prometheus::new(Scraping::default(), second(1000));
+    scraped(&mut traffic, &mut prometheus, 2);
+    traffic.pod(Pod {
+        starts: 1,
+        ..with("web-canary")
+    });
+    scraped(&mut traffic, &mut prometheus, 2);
+    let rows = [
+        (
+            "envoy_cluster_upstream_rq{envoy_response_code=\"500\",service=\"web-canary\"}",
+            "{__name__:envoy_cluster_upstream_rq,envoy_cluster_name:inbound,envoy_response_code:500,exported_pod:own,instance:c:9901,pod:c,service:web-canary} 20",
+        ),
+        (
+            "sum(envoy_cluster_upstream_rq_time_bucket{le=\"+Inf\"}) - sum(http_request_duration_seconds_count{pod=\"c\"})",
+            "{} 0",
+        ),
+    ];
+    for (query, expected) in rows {
+        assert_eq!(asked(&prometheus, query), expected, "{query}");
+    }
+}
+
+/// A proxy that counts by the Pods that it sends to.
+#[test]
+fn a_proxy_may_count_by_address() {
+    let mut traffic = world(Chance::Even);
+    let target = Labels::of([("instance", "apisix:9091"), ("namespace", "apisix")]);
+    traffic.count_in_proxy(&families::APISIX, target);
+    let mut prometheus = Prometheus::new(Scraping::default(), second(1000));
+    scraped(&mut traffic, &mut prometheus, 2);
+    let query = "sum by (node, code) (apisix_http_status)";
+    let expected =
+        "{code:200,node:a} 900\n{code:200,node:b} 900\n{code:200,node:c} 190\n{code:500,node:c} 10";
+    assert_eq!(asked(&prometheus, query), expected);
 }

@@ -65,6 +65,7 @@ impl Story {
     pub(crate) fn new(seed: u64, setting: Setting) -> Self {
         let clock = Clock::simulated();
         let mut world = World::on(embedded::installed().unwrap().copy(clock), seed);
+        world.proxies = setting.proxies;
         let begin = world.api.revision();
         world.api.add_namespace(objects::HOME);
         let application = Name::new(objects::HOME, objects::APP);

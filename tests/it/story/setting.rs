@@ -1,6 +1,7 @@
 //! What there is when a story begins.
 
 use serde_json::{Value, json};
+use serin::sim::proxies::Proxies;
 use serin::sim::traffic::Name;
 use serin::sim::traffic::rate::Rate;
 use serin::sim::users::Destination;
@@ -20,6 +21,8 @@ pub(crate) struct Setting {
     pub(crate) rate: f64,
     /// Where users send them.
     pub(crate) destination: Destination,
+    /// Whose proxies lead them to Pods.
+    pub(crate) proxies: Proxies,
     /// Objects of the team beside Deployment and Service.
     pub(crate) objects: Vec<Value>,
     /// Other users: their name, where they send requests, and how many.
@@ -40,6 +43,7 @@ impl Setting {
             tag: "1.0.0",
             rate: 200.0,
             destination: Destination::Host("shop.example".to_owned(), "/".to_owned()),
+            proxies: Proxies::Gateway,
             objects: Vec::new(),
             others: Vec::new(),
         }
