@@ -51,6 +51,25 @@ pub struct Limit {
     pub slower_than_ms: Option<f64>,
 }
 
+impl Limit {
+    /// No fixed limit: slow is what is slower than nearly all of stable's requests, and only the comparison judges. Which that are, in
+    /// milliseconds, is found when an attempt begins.
+    #[must_use]
+    pub fn of_stable(slower_than_ms: Option<f64>) -> Self {
+        Self {
+            tolerated_millionths: Some(1_000_000),
+            slower_than_ms: Some(slower_than_ms.unwrap_or(f64::INFINITY)),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is of that kind.
+    #[must_use]
+    pub fn is_of_stable(&self) -> bool {
+        self.slower_than_ms.is_some() && self.tolerated_millionths == Some(1_000_000)
+    }
+}
+
 /// Raw counters of one process for one arm, as they stood at the time of the question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Counter {

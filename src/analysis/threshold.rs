@@ -272,6 +272,9 @@ fn share_text(plan: &MetricPlan, counts: Counts) -> String {
 fn share_limit(plan: &MetricPlan) -> String {
     let tolerated = plan.limit.tolerated_millionths.unwrap_or_default();
     match plan.limit.slower_than_ms {
+        Some(ms) if plan.limit.is_of_stable() => {
+            format!("as stable, slower than {} ms", number(ms))
+        }
         Some(ms) => {
             let tolerated = decimals(tolerated, 4);
             format!("<= {tolerated}% slower than {} ms", number(ms))

@@ -15,6 +15,7 @@ use crate::crd::moment::Moment;
 use crate::http_client::Certificate;
 use crate::metrics::batch::Question;
 use crate::metrics::history;
+use crate::metrics::prometheus;
 use crate::metrics::query::{self, Window};
 use crate::metrics::store::grant::{self, Grant};
 use crate::metrics::store::{Server, Store};
@@ -50,6 +51,7 @@ pub(crate) async fn answer(
                 Reading::History { from, to } => {
                     history(context, canary, view, (metric, from, to)).await
                 }
+                Reading::Usual(at) => usual(context, canary, view, at).await,
                 _ => value(context, canary, view, metric).await,
             },
             Check::Hook(call) => context.hooks.answer(canary, call),
@@ -290,6 +292,29 @@ async fn natively(context: &Context, question: Question<()>) -> Counted {
 fn plan<'a>(view: &'a View, check: &MetricCheck) -> Option<&'a MetricPlan> {
     let mut plans = view.observed.metrics.iter();
     plans.find(|plan| plan.name == check.name)
+}
+
+/// How long stable's requests take at most, but for one in a hundred.
+async fn usual(context: &Context, canary: &Canary, view: &View, at: Moment) -> Answer {
+    let (home, name) = (
+        canary.home(),
+        canary.metadata.name.clone().unwrap_or_default(),
+    );
+    let subject = view.subject(canary, &home, &name);
+    let server = metrics::server(canary, context.defaults.metrics_server.as_deref());
+    let (Some(server), Some((query, unit_ms))) = (server, query::durations(&subject)) else {
+        return Answer::Value(None);
+    };
+    let asked = async {
+        let request = prometheus::request(server, &query, at)?;
+        let (store, certificate) = (Store::Prometheus, Certificate::Verified);
+        let reply = context.caller.send(store, certificate, request).await?;
+        prometheus::usual(&reply)
+    };
+    match asked.await {
+        Ok(bound) => Answer::Value(bound.map(|bound| bound * unit_ms)),
+        Err(error) => refused(error),
+    }
 }
 
 /// What stable counted between two times.

@@ -446,6 +446,10 @@ pub struct Memory {
     /// The evidence of the comparison with stable, by metric, up to the last full round.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub comparison: BTreeMap<String, PackedEvidence>,
+    /// For metrics of durations without a limit: what is slower than nearly all of stable's requests were when the attempt began, in
+    /// milliseconds.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub slower_than_ms: BTreeMap<String, f64>,
     /// The hooks that may roll back, and when they are asked again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookStatus>,

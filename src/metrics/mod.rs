@@ -74,8 +74,8 @@ pub struct Source<'a> {
 /// The metrics that judge this Canary, and what is wrong with the others; a metric with an error is not in the plan.
 ///
 /// `default` is the controller's metrics server, `provider` what routes the traffic. Without any metric in the spec, and
-/// with a server and a Service to count at, the built-in success rate is planned with a limit of 99 %. Latency has no
-/// default limit: it is to be compared with stable's, which this version does not do, so it is planned only with a limit.
+/// with a server and a Service to count at, the built-in success rate is planned with a limit of 99 %. Latency is
+/// planned where the spec names it: with its limit, or compared with stable's durations if it has none.
 #[must_use]
 pub fn plan(
     canary: &Canary,

@@ -1,6 +1,6 @@
 //! Which metrics judge a Canary, and what is wrong with those that cannot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::analysis::{Limit, Measure, MetricPlan};
 use crate::crd::canary::{Canary, Metric, OnNoData, TemplateRef, ThresholdRange};
@@ -27,6 +27,9 @@ pub(super) struct Planner<'a> {
     server: Option<&'a str>,
     provider: &'a str,
     grpc: bool,
+    /// What the attempt holds against stable, and whether there is an attempt.
+    of_stable: BTreeMap<String, f64>,
+    tries: bool,
 }
 
 /// How one metric is measured, and its limit.
@@ -42,7 +45,11 @@ impl<'a> Planner<'a> {
         server: Option<&'a str>,
         provider: &'a str,
     ) -> Self {
+        let status = canary.status.as_ref();
+        let memory = status.and_then(|status| status.memory.as_ref());
         Self {
+            of_stable: memory.map_or_else(BTreeMap::new, |it| it.slower_than_ms.clone()),
+            tries: status.is_some_and(|status| status.candidate.is_some()),
             home: canary.home(),
             templates,
             server,
@@ -99,6 +106,8 @@ impl<'a> Planner<'a> {
                 continue;
             }
             match self.measured(&field, metric) {
+                // Stable had no durations when the attempt began: there is nothing to compare with.
+                Ok(it) if self.tries && it.limit.slower_than_ms == Some(f64::INFINITY) => {}
                 Ok(Measured { measure, limit }) => {
                     let least = self.least_window(metric, measure);
                     found.extend(warnings(&field, metric, least));
@@ -159,6 +168,10 @@ impl<'a> Planner<'a> {
     ) -> Result<Measured, Problem> {
         let limit = match name {
             SUCCESS_RATE => success_limit(field, range)?,
+            DURATION if range.max.is_none() => {
+                least_duration(field, range)?;
+                Limit::of_stable(self.of_stable.get(DURATION).copied())
+            }
             DURATION => duration_limit(field, range)?,
             other => {
                 let why = format!(
@@ -296,12 +309,7 @@ fn success_limit(field: &str, range: ThresholdRange) -> Result<Limit, Problem> {
 }
 
 fn duration_limit(field: &str, range: ThresholdRange) -> Result<Limit, Problem> {
-    let Some(max) = range.max else {
-        let why = format!(
-            "{DURATION} needs a max, in milliseconds; the comparison with stable that needs none comes later"
-        );
-        return Err(refused(field, "thresholdRange", &why));
-    };
+    let max = range.max.unwrap_or_default();
     if max <= 0.0 {
         return Err(refused(
             field,
@@ -309,14 +317,19 @@ fn duration_limit(field: &str, range: ThresholdRange) -> Result<Limit, Problem> 
             "must be above 0, in milliseconds",
         ));
     }
-    if range.min.is_some_and(|min| min > 0.0) {
-        let why = format!("a {DURATION} cannot be too short");
-        return Err(refused(field, "thresholdRange.min", &why));
-    }
+    least_duration(field, range)?;
     Ok(Limit {
         slower_than_ms: Some(max),
         ..tolerated(DEFAULT_TOLERATED)
     })
+}
+
+fn least_duration(field: &str, range: ThresholdRange) -> Result<(), Problem> {
+    if range.min.is_some_and(|min| min > 0.0) {
+        let why = format!("a {DURATION} cannot be too short");
+        return Err(refused(field, "thresholdRange.min", &why));
+    }
+    Ok(())
 }
 
 fn tolerated(millionths: i64) -> Limit {
@@ -530,6 +543,29 @@ mod tests {
         assert_eq!(plan.limit.tolerated_millionths, Some(10_000));
     }
 
+    /// What is slow is found when an attempt begins; without that there is nothing to compare in it.
+    #[test]
+    fn a_duration_without_a_limit_is_compared_with_stables() {
+        let metrics =
+            json!([{"name": SUCCESS_RATE, "thresholdRange": {"min": 99}}, {"name": DURATION}]);
+        let mut canary = canary(&json!({"analysis": {"metrics": metrics}}));
+        let slow = |canary: &Canary| {
+            let (plans, problems) = plan(canary, &Templates::new(), Some(SERVER), "gatewayapi:v1");
+            assert_eq!(problems, []);
+            let plan = plans.iter().find(|it| it.name == DURATION);
+            plan.map(|it| (it.limit.is_of_stable(), it.limit.slower_than_ms))
+        };
+        assert_eq!(slow(&canary), Some((true, Some(f64::INFINITY))));
+        let status = |memory: Value| {
+            let candidate = json!({"revision": "a", "images": [], "containers": "", "attempt": 1});
+            serde_json::from_value(json!({"candidate": candidate, "memory": memory}))
+        };
+        canary.status = Some(status(json!({"slowerThanMs": {DURATION: 250.0}})).expect("a status"));
+        assert_eq!(slow(&canary), Some((true, Some(250.0))));
+        canary.status = Some(status(json!({})).expect("a status"));
+        assert_eq!(slow(&canary), None);
+    }
+
     #[test]
     fn templates_and_queries_are_values() {
         let templates = templates(&json!({"type": "prometheus"}), r#"x{app="{{ target }}"}"#);
@@ -588,10 +624,6 @@ mod tests {
             (
                 json!({"name": SUCCESS_RATE, "thresholdRange": {"min": 9, "max": 99}}),
                 ".thresholdRange.max: ",
-            ),
-            (
-                json!({"name": DURATION}),
-                ".thresholdRange: request-duration needs a max",
             ),
             (
                 json!({"name": DURATION, "thresholdRange": {"max": 0}}),

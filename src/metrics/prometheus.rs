@@ -350,6 +350,27 @@ fn counter(
     })
 }
 
+/// The bound of the buckets in a reply that at least 99 % of the requests keep, or the highest finite one; `None`: there are no requests.
+///
+/// # Errors
+///
+/// If the reply is no answer, or its series are no buckets.
+pub fn usual(reply: &Response<Bytes>) -> Result<Option<f64>, MetricError> {
+    let Outcome::Vector(series) = outcome(reply)? else {
+        return Err(nonsense("the reply is no vector"));
+    };
+    let bucket = |it: &Series| Ok((number(it.label("le"))?, it.number()?));
+    let mut buckets = series.iter().map(bucket).collect::<Result<Vec<_>, _>>()?;
+    buckets.retain(|(_, count)| count.is_finite());
+    buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let all = buckets.pop().filter(|(bound, _)| bound.is_infinite());
+    let Some((_, all)) = all.filter(|(_, all)| *all > 0.0) else {
+        return Ok(None);
+    };
+    let keeps = buckets.iter().find(|(_, count)| *count >= 0.99 * all);
+    Ok(keeps.or(buckets.last()).map(|(bound, _)| *bound))
+}
+
 /// All requests, and those slower than the limit, from cumulative buckets.
 ///
 /// If the limit is no bound, the requests of the bucket around it are taken as evenly spread, which is the same as to
@@ -361,6 +382,9 @@ fn slower(mut buckets: Vec<(f64, f64)>, limit: f64) -> Result<(f64, f64), Metric
         return Err(nonsense("buckets without one for all requests"));
     };
     debug_assert!(bound > 0.0);
+    if limit.is_infinite() {
+        return Ok((all, 0.0));
+    }
     let above = buckets.iter().position(|(bound, _)| *bound >= limit);
     let Some((above, at)) = above.and_then(|at| Some((buckets.get(at)?, at))) else {
         let highest = buckets.last().map_or(0.0, |(bound, _)| *bound);
@@ -531,6 +555,42 @@ mod tests {
             let expected = expected.map(|bad| (1000.0, rounded(bad)));
             assert_eq!(bad, expected.map_err(str::to_owned), "{limit}");
         }
+    }
+
+    #[test]
+    fn what_nearly_all_requests_keep_is_a_bound() {
+        let reply = |counts: &[(&str, &str)]| {
+            let series = counts.iter().map(
+                |(le, count)| serde_json::json!({"metric": {"le": le}, "value": [1000, count]}),
+            );
+            let data =
+                serde_json::json!({"resultType": "vector", "result": series.collect::<Vec<_>>()});
+            reply(
+                200,
+                &serde_json::json!({"status": "success", "data": data}).to_string(),
+            )
+        };
+        let rows = [
+            (
+                vec![("0.1", "90"), ("0.5", "99"), ("2", "100"), ("+Inf", "100")],
+                Some(0.5),
+            ),
+            (
+                vec![("+Inf", "100"), ("2", "100"), ("0.1", "98.9")],
+                Some(2.0),
+            ),
+            (
+                vec![("0.1", "10"), ("0.5", "20"), ("+Inf", "100")],
+                Some(0.5),
+            ),
+            (vec![("0.1", "0"), ("+Inf", "0")], None),
+            (vec![("0.1", "NaN"), ("+Inf", "NaN")], None),
+            (vec![], None),
+        ];
+        for (counts, expected) in rows {
+            assert_eq!(usual(&reply(&counts)), Ok(expected), "{counts:?}");
+        }
+        assert!(usual(&golden!("two_proxies")).is_err(), "no buckets");
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Window {
     #[must_use]
     pub fn of(reading: Reading) -> Option<Self> {
         match reading {
-            Reading::Counters(_) | Reading::History { .. } => None,
+            Reading::Counters(_) | Reading::History { .. } | Reading::Usual(_) => None,
             Reading::Canary { start, at } => Some(Self {
                 canary: true,
                 start,
@@ -221,6 +221,16 @@ pub fn counters(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery
 /// If the metric is not one of counters.
 pub fn stable(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery, MetricError> {
     counters_of(subject, plan, &[("stable", &subject.stable)])
+}
+
+/// The query for stable's durations in the last hour, by buckets, and milliseconds in a unit of their bounds; `None`: stable has no
+/// series.
+#[must_use]
+pub fn durations(subject: &Subject<'_>) -> Option<(String, f64)> {
+    let counted = Counted::of(subject);
+    let selectors = (counted.select)(subject, &subject.stable);
+    let query = counted.series.hour(&selectors);
+    (!selectors.is_empty()).then_some((query, counted.series.unit_ms))
 }
 
 /// The query for the counters of both arms where durations are native histograms; `None`: the metric is not one of durations.

@@ -101,7 +101,7 @@ pub(super) struct Series {
     /// Labels that name the process, and the job that scraped it.
     by: &'static str,
     /// The unit of the buckets, in milliseconds.
-    unit_ms: f64,
+    pub(super) unit_ms: f64,
 }
 
 const TRAEFIK_SERIES: Series = Series {
@@ -189,6 +189,13 @@ impl Series {
     /// A bound of the buckets, from one in milliseconds.
     pub(super) fn bound(&self, ms: f64) -> f64 {
         ms / self.unit_ms
+    }
+
+    /// What the buckets of an arm gained in an hour.
+    pub(super) fn hour(&self, selectors: &[String]) -> String {
+        let vectors = vectors(self.buckets, selectors, self.durations);
+        let gained: Vec<_> = vectors.map(|it| format!("increase({it}[1h])")).collect();
+        format!("sum by (le) ({})", gained.join(" or "))
     }
 
     /// Requests, and those slower than a bound, of one arm whose durations are native histograms: they have no buckets to be read,

@@ -36,6 +36,7 @@ pub(crate) fn is_open(tick: &Tick<'_>) -> bool {
 pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     let plan = steps::freeze(&tick.spec.analysis, tick.kind());
     let pasts = past::pasts(tick)?;
+    let slow = past::usual(tick)?;
     let level = past::traffic_level(tick, &plan, &pasts);
     let attempt = tick
         .status
@@ -72,7 +73,10 @@ pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     tick.status.iterations = 0;
     tick.status.checks.clear();
     tick.status.diagnosis.clear();
-    tick.status.memory = Some(Memory::default());
+    tick.status.memory = Some(Memory {
+        slower_than_ms: slow,
+        ..Memory::default()
+    });
     comparison::begin(tick, &pasts);
     enter(tick, 0);
     tick.want(if hooks::precede_weight(tick) {

@@ -51,12 +51,20 @@ pub(crate) fn errors_of(wanted: &Comparison) -> Errors {
 
 /// On what terms a metric is compared.
 pub(crate) fn terms(tick: &Tick<'_>, metric: &MetricPlan, plan: &[PlannedStep]) -> Terms {
-    let tolerated = metric.limit.tolerated_millionths;
     Terms {
-        limit: tolerated.map(|millionths| millionths as f64 / 1e6),
+        limit: limit(metric),
         steps: if is_random(tick) { last(plan) } else { 0 },
         ..bare(tick)
     }
+}
+
+/// The share of bad requests that is good enough, whatever stable's is.
+pub(crate) fn limit(metric: &MetricPlan) -> Option<f64> {
+    if metric.limit.is_of_stable() {
+        return Some(0.01);
+    }
+    let tolerated = metric.limit.tolerated_millionths;
+    tolerated.map(|millionths| millionths as f64 / 1e6)
 }
 
 /// Whether chance decides who gets to the canary: users who are chosen, or stay, are no random sample of all (ANALYSIS 4.9).
@@ -109,6 +117,11 @@ pub(crate) fn begin(tick: &mut Tick<'_>, pasts: &Pasts) {
                 tick.warn("NotCompared", format!("{name}: stable's bad requests come in bursts (dispersion {phi:.0}), so that canary and stable are not compared; limits decide"));
                 continue;
             }
+            if metric.limit.is_of_stable() && !known(tick, &metric.name) {
+                let name = &metric.name;
+                tick.warn("NotCompared", format!("{name}: stable had no durations in the last hour, so that there is nothing to compare the canary's with"));
+                continue;
+            }
             let terms = Terms {
                 phi,
                 ..terms(tick, metric, &tick.status.plan)
@@ -119,6 +132,12 @@ pub(crate) fn begin(tick: &mut Tick<'_>, pasts: &Pasts) {
     }
     tick.status.memory.get_or_insert_default().comparison = packed;
     tick.status.comparison.clear();
+}
+
+/// Whether it was found what is slow.
+fn known(tick: &Tick<'_>, metric: &str) -> bool {
+    let memory = tick.status.memory.as_ref();
+    memory.is_some_and(|memory| memory.slower_than_ms.contains_key(metric))
 }
 
 /// Whether a metric takes part: it counts requests, and decides.

@@ -313,6 +313,8 @@ pub enum Reading {
         /// The newest.
         to: Moment,
     },
+    /// The bound that nearly all of stable's durations kept in the hour before this time, in milliseconds.
+    Usual(Moment),
     /// The value of a template for the window that ends at `at`, measured on the canary.
     Canary {
         /// Begin of the window at the earliest.

@@ -85,6 +85,33 @@ pub(crate) fn pasts(tick: &Tick<'_>) -> Asked<Pasts> {
     }
 }
 
+/// For each metric of durations without a limit what is slow, in milliseconds; those of which stable has none are left out.
+pub(crate) fn usual(tick: &Tick<'_>) -> Asked<BTreeMap<String, f64>> {
+    let wanted = tick
+        .seen
+        .metrics
+        .iter()
+        .filter(|it| it.limit.is_of_stable());
+    let asked = wanted.map(|it| Check::metric(&it.name, Reading::Usual(tick.now)));
+    let asked: Vec<Check> = asked.collect();
+    let missing = asked
+        .iter()
+        .filter(|check| !tick.seen.answers.contains_key(check));
+    let missing: Vec<Check> = missing.cloned().collect();
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let found = asked
+        .iter()
+        .filter_map(|check| match (check, tick.seen.answers.get(check)) {
+            (Check::Metric(metric), Some(Answer::Value(Some(ms)))) => {
+                Some((metric.name.clone(), *ms))
+            }
+            _ => None,
+        });
+    Ok(found.collect())
+}
+
 fn past(tick: &Tick<'_>, metric: &MetricPlan) -> Asked<Option<Past>> {
     let check = |seconds: u64| {
         let back = jiff::SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0));
@@ -116,7 +143,19 @@ fn past(tick: &Tick<'_>, metric: &MetricPlan) -> Asked<Option<Past>> {
         let gained = counts::increments(counters(check)?, now)?;
         Some(of(&gained, seconds, phi))
     });
-    Ok(silent.or_else(|| seen.into_iter().next()))
+    let past = silent.or_else(|| seen.into_iter().next());
+    Ok(past.map(|past| with_slow_ones(past, metric)))
+}
+
+/// What is slow is not known yet where stable says so: at most one request in a hundred, and half of that is likely.
+fn with_slow_ones(past: Past, metric: &MetricPlan) -> Past {
+    if !metric.limit.is_of_stable() {
+        return past;
+    }
+    Past {
+        bad_share: past.bad_share.max(0.005),
+        ..past
+    }
 }
 
 /// The question for bursts; none where nothing is compared.

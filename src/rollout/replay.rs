@@ -196,9 +196,8 @@ impl<'a> Player<'a> {
         let compared = compared.filter(|_| wanted.enabled.unwrap_or(true));
         let steps = u32::try_from(shared(recording.weights.values()).max(1)).unwrap_or(u32::MAX);
         let evidence = compared.map(|track| {
-            let tolerated = track.plan.limit.tolerated_millionths;
             let terms = Terms {
-                limit: tolerated.map(|millionths| millionths as f64 / 1e6),
+                limit: comparison::limit(track.plan),
                 phi: rules
                     .dispersion
                     .unwrap_or_else(|| dispersion(track.samples, began)),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::analysis::Counter;
+use crate::analysis::{Counter, Limit, MetricPlan};
 use crate::crd::status::{CheckVerdict, Mark, Outcome, Phase, Release};
-use crate::rollout::tests::model::{Model, duration};
+use crate::rollout::tests::model::{Model, duration, success_rate};
 
 fn analysis() -> Value {
     json!({"interval": "60s", "checks": 3, "stepWeights": [10, 50], "threshold": 5})
@@ -156,6 +156,43 @@ fn slow_requests_are_compared_too() {
             last.reason
         );
     }
+}
+
+/// Without a limit slow is what nearly all of stable's requests are not, as it was when the attempt began.
+#[test]
+fn durations_without_a_limit_are_held_against_stables() {
+    let ended = |usual: Option<f64>| {
+        let mut model = Model::adopted(&analysis());
+        let limit = Limit::of_stable(None);
+        model.seen.metrics = vec![
+            success_rate(),
+            MetricPlan {
+                limit,
+                ..duration()
+            },
+        ];
+        model.usual = usual;
+        (model.errors, model.stable_errors) = (0.008, 0.001);
+        model.ship("v2");
+        model.run();
+        model
+    };
+    let compared = ended(Some(250.0));
+    assert_eq!(last(&compared).outcome, Outcome::RolledBack);
+    let shown = &compared.status().comparison;
+    let metrics: Vec<&str> = shown.iter().map(|it| it.metric.as_str()).collect();
+    assert_eq!(metrics, ["request-duration", "request-success-rate"]);
+    let memory = compared.status().memory.unwrap_or_default();
+    assert_eq!(memory.slower_than_ms["request-duration"], 250.0);
+    // Of a stable that nobody called nothing is known.
+    let alone = ended(None);
+    assert_eq!(alone.status().comparison.len(), 1);
+    let said = alone.said.iter().find(|note| note.reason == "NotCompared");
+    let said = said.map(|note| note.message.clone()).unwrap_or_default();
+    assert!(
+        said.starts_with("request-duration: stable had no durations"),
+        "{said}"
+    );
 }
 
 /// Pods that were just started are slow until their caches are warm. What that costs is judged by the limit alone.

@@ -41,6 +41,8 @@ pub(crate) struct Model {
     pub(crate) reply: Option<Answer>,
     /// Pods are counted, not proxies.
     pub(crate) by_pods: bool,
+    /// What nearly all of stable's durations keep, in milliseconds.
+    pub(crate) usual: Option<f64>,
     /// Of the canary's Pods so many are scraped at most.
     pub(crate) scraped: usize,
     /// What stable's Pods counted before.
@@ -112,6 +114,7 @@ impl Model {
             server_down: false,
             reply: None,
             by_pods: false,
+            usual: None,
             scraped: usize::MAX,
             history: Vec::new(),
             health: Readiness::Ready,
@@ -434,6 +437,7 @@ impl Model {
             Check::Metric(metric) => match metric.reading {
                 Reading::Counters(at) => Answer::Counters(self.counters(at)),
                 Reading::History { .. } => Answer::History(self.history.clone()),
+                Reading::Usual(_) => Answer::Value(self.usual),
                 _ => Answer::Value(self.value),
             },
         }
