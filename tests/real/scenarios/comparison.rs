@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use crate::record::text;
+use crate::objects::APP;
+use crate::record::{Kind, text};
 use crate::scenario::{RELEASE, Scenario};
 
 /// Evidence takes its time where errors are few.
@@ -33,29 +34,59 @@ pub(super) async fn equal_errors_on_both_arms_are_promoted(s: &Scenario) -> Resu
     Ok(())
 }
 
-/// Releases that are worse than stable, within the limit: what they are, their errors in percent beside stable's 0.2, seconds to the
-/// verdict at most (the median of the statistical tables and two scrapes), and how many users may meet an error until then.
-const WORSE: [(&str, &str, f64, f64); 2] = [
-    ("twenty times as bad", "4", 32.0, 128.0),
-    ("five times as bad", "1", 152.0, 152.0),
+/// A release that is worse than stable, and within its limit.
+struct Worse {
+    what: &'static str,
+    /// Its errors in percent; stable has 0.2.
+    errors: &'static str,
+    /// The limit, in percent. A wide one would be evidence enough for a few errors.
+    min: u32,
+    /// Seconds to the verdict, at most: the median of the statistical tables, and two scrapes.
+    seconds: f64,
+    /// How many users may meet an error until then.
+    users: f64,
+}
+
+const WORSE: [Worse; 2] = [
+    Worse {
+        what: "twenty times as bad",
+        errors: "4",
+        min: 90,
+        seconds: 32.0,
+        users: 128.0,
+    },
+    Worse {
+        what: "five times as bad",
+        errors: "1",
+        min: 99,
+        seconds: 152.0,
+        users: 152.0,
+    },
 ];
 
 pub(super) async fn a_release_that_is_worse_than_stable_is_rejected(s: &Scenario) -> Result<()> {
     s.adopt("1.0.0-errors0.2", 2, &limited()).await?;
-    for (number, (what, errors, seconds, users)) in (2..).zip(WORSE) {
+    for (number, it) in (2..).zip(WORSE) {
+        let metrics = json!([{"name": "request-success-rate", "thresholdRange": {"min": it.min}}]);
+        let change = json!({"spec": {"analysis": {"metrics": metrics}}});
+        s.merge(Kind::Canary, APP, &change).await?;
         let load = s.load().await?;
-        s.ship(&format!("{number}.0.0-errors{errors}")).await?;
+        s.ship(&format!("{number}.0.0-errors{}", it.errors)).await?;
         s.weight(50, RELEASE).await?;
         let begun = SystemTime::now();
         s.phase("Failed", EVIDENCE).await?;
         let took = begun.elapsed()?.as_secs_f64();
         let message = text(&s.canary(), "/status/message").to_owned();
         ensure!(message.contains("worse than stable's"), "{message}");
-        s.number(&format!("{what}: rejected after (s)"), took, seconds)?;
+        s.number(
+            &format!("{}: rejected after (s)", it.what),
+            took,
+            it.seconds,
+        )?;
         s.canary_is_gone().await?;
         let report = s.no_request_lost(load)?;
         let hurt = report.by_version[&format!("{number}.0.0")].app_errors;
-        s.number(&format!("{what}: users hurt"), hurt as f64, users)?;
+        s.number(&format!("{}: users hurt", it.what), hurt as f64, it.users)?;
     }
     Ok(())
 }
