@@ -38,14 +38,7 @@ pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     let pasts = past::pasts(tick)?;
     let slow = past::usual(tick)?;
     let level = past::traffic_level(tick, &plan, &pasts);
-    let attempt = tick
-        .status
-        .history
-        .iter()
-        .map(|release| release.attempt)
-        .max()
-        .unwrap_or(0)
-        + 1;
+    let attempt = number(tick);
     let exception = exception(tick, target);
     let mut marks = Vec::new();
     if !target.available && target.replicas > 0 {
@@ -97,6 +90,12 @@ pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
         tick.warn("Unproven", "stable itself gets too little traffic for evidence; the release goes on and is marked unproven");
     }
     Ok(())
+}
+
+/// The number of a new attempt.
+fn number(tick: &Tick<'_>) -> u32 {
+    let attempts = tick.status.history.iter().map(|release| release.attempt);
+    attempts.max().unwrap_or(0) + 1
 }
 
 /// Enters a step of the plan: its clock, its passes and its deadline begin anew.
