@@ -32,20 +32,19 @@ pub(crate) fn is_open(tick: &Tick<'_>) -> bool {
         )
 }
 
+/// The number of the next attempt.
+fn number(tick: &Tick<'_>) -> u32 {
+    let known = tick.status.history.iter().map(|release| release.attempt);
+    known.max().unwrap_or(0) + 1
+}
+
 /// Begins an attempt for the held template.
 pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     let plan = steps::freeze(&tick.spec.analysis, tick.kind());
     let pasts = past::pasts(tick)?;
     let slow = past::usual(tick)?;
     let level = past::traffic_level(tick, &plan, &pasts);
-    let attempt = tick
-        .status
-        .history
-        .iter()
-        .map(|release| release.attempt)
-        .max()
-        .unwrap_or(0)
-        + 1;
+    let attempt = number(tick);
     let exception = exception(tick, target);
     let mut marks = Vec::new();
     if !target.available && target.replicas > 0 {
