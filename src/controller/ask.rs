@@ -106,10 +106,7 @@ pub(crate) fn text(error: &dyn std::error::Error) -> String {
 }
 
 async fn value(context: &Context, canary: &Canary, view: &View, check: &MetricCheck) -> Answer {
-    let (home, name) = (
-        canary.home(),
-        canary.metadata.name.clone().unwrap_or_default(),
-    );
+    let (home, name) = names(canary);
     let subject = view.subject(canary, &home, &name);
     let default = context.defaults.metrics_server.as_deref();
     let source = metrics::source(canary, &view.templates, default, &check.name);
@@ -236,10 +233,7 @@ async fn count(
     view: &View,
     checks: Vec<MetricCheck>,
 ) -> Vec<(Check, Answer)> {
-    let (home, name) = (
-        canary.home(),
-        canary.metadata.name.clone().unwrap_or_default(),
-    );
+    let (home, name) = names(canary);
     let subject = view.subject(canary, &home, &name);
     let server = metrics::server(canary, context.defaults.metrics_server.as_deref());
     let server = server.unwrap_or_default();
@@ -288,6 +282,12 @@ async fn natively(context: &Context, question: Question<()>) -> Counted {
     }
 }
 
+/// Namespace and name.
+fn names(canary: &Canary) -> (String, String) {
+    let name = canary.metadata.name.clone();
+    (canary.home(), name.unwrap_or_default())
+}
+
 /// The metric that is asked for.
 fn plan<'a>(view: &'a View, check: &MetricCheck) -> Option<&'a MetricPlan> {
     let mut plans = view.observed.metrics.iter();
@@ -296,10 +296,7 @@ fn plan<'a>(view: &'a View, check: &MetricCheck) -> Option<&'a MetricPlan> {
 
 /// How long stable's requests take at most, but for one in a hundred.
 async fn usual(context: &Context, canary: &Canary, view: &View, at: Moment) -> Answer {
-    let (home, name) = (
-        canary.home(),
-        canary.metadata.name.clone().unwrap_or_default(),
-    );
+    let (home, name) = names(canary);
     let subject = view.subject(canary, &home, &name);
     let server = metrics::server(canary, context.defaults.metrics_server.as_deref());
     let (Some(server), Some((query, unit_ms))) = (server, query::durations(&subject)) else {
@@ -324,10 +321,7 @@ async fn history(
     view: &View,
     (check, from, to): (&MetricCheck, Moment, Moment),
 ) -> Answer {
-    let (home, name) = (
-        canary.home(),
-        canary.metadata.name.clone().unwrap_or_default(),
-    );
+    let (home, name) = names(canary);
     let subject = view.subject(canary, &home, &name);
     let server = metrics::server(canary, context.defaults.metrics_server.as_deref());
     let (Some(server), Some(plan)) = (server, plan(view, check)) else {

@@ -32,6 +32,12 @@ pub(crate) fn is_open(tick: &Tick<'_>) -> bool {
         )
 }
 
+/// The number of the next attempt.
+fn number(tick: &Tick<'_>) -> u32 {
+    let known = tick.status.history.iter().map(|release| release.attempt);
+    known.max().unwrap_or(0) + 1
+}
+
 /// Begins an attempt for the held template.
 pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     let plan = steps::freeze(&tick.spec.analysis, tick.kind());
