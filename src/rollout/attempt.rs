@@ -98,12 +98,6 @@ pub(crate) fn begin(tick: &mut Tick<'_>, target: &Target) -> Asked<()> {
     Ok(())
 }
 
-/// The number of a new attempt.
-fn number(tick: &Tick<'_>) -> u32 {
-    let attempts = tick.status.history.iter().map(|release| release.attempt);
-    attempts.max().unwrap_or(0) + 1
-}
-
 /// Enters a step of the plan: its clock, its passes and its deadline begin anew.
 pub(crate) fn enter(tick: &mut Tick<'_>, index: u32) {
     let deadline = tick.now.after(tick.progress_deadline());
