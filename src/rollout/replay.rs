@@ -4,6 +4,7 @@
 //! recording is one of the fast lane.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::analysis::comparison::bursts;
 use crate::analysis::comparison::evidence::{Evidence, Terms};
@@ -86,14 +87,26 @@ pub enum Ending {
 }
 
 /// Why a recording cannot be judged.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// No metric of the analysis is in it.
-    #[error("has no samples of a metric that the analysis counts ({0})")]
     NoMetric(String),
     /// There is no canary in it.
-    #[error("has no sample of the canary")]
     NoCanary,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoMetric(names) => {
+                write!(
+                    f,
+                    "has no samples of a metric that the analysis counts ({names})"
+                )
+            }
+            Self::NoCanary => f.write_str("has no sample of the canary"),
+        }
+    }
 }
 
 /// Takes a recording in.
