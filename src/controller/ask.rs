@@ -5,7 +5,6 @@ use http::{Request, Response, StatusCode};
 
 use crate::analysis::MetricPlan;
 use crate::cluster::webhook::Secret;
-use crate::controller::counting::Counted;
 use crate::controller::observe::View;
 use crate::controller::{Context, Memo, secrets, tokens};
 use crate::crd::bound::Keys;
@@ -255,31 +254,31 @@ async fn count(
         match query::counters(&subject, plan) {
             Ok(query) => {
                 questions.push(question(query, at));
-                asked.push((check, query::native(&subject, plan), at));
+                asked.push((check, plan, at));
             }
             Err(error) => answers.push((Check::Metric(check), refused(error))),
         }
     }
-    let counted = context.counting.ask(questions).await;
-    for ((check, native, at), counted) in asked.into_iter().zip(counted) {
-        let nothing = counted.as_ref().is_ok_and(Vec::is_empty);
-        let counted = match native.filter(|query| nothing && !query.is_empty()) {
-            Some(query) => natively(context, question(query, at)).await,
-            None => counted,
-        };
-        let answer = counted.map_or_else(refused, Answer::Counters);
-        answers.push((Check::Metric(check), answer));
+    let mut counted = context.counting.ask(questions).await;
+    // Durations without buckets may be native histograms. A server that does not know these has none, and that is no error.
+    let silent = asked.iter().zip(&mut counted);
+    let silent = silent.filter(|(_, counted)| counted.as_ref().is_ok_and(Vec::is_empty));
+    let native = silent.filter_map(|((_, plan, at), counted)| {
+        let query = query::native(&subject, plan).filter(|query| !query.is_empty())?;
+        Some((counted, question(query, *at)))
+    });
+    let (places, questions): (Vec<_>, Vec<_>) = native.unzip();
+    let replies = context.counting.ask(questions).await;
+    for (place, reply) in places.into_iter().zip(replies) {
+        if !matches!(reply, Err(MetricError::Rejected(_))) {
+            *place = reply;
+        }
     }
+    let counted = counted.into_iter();
+    let counted = counted.map(|counted| counted.map_or_else(refused, Answer::Counters));
+    let asked = asked.into_iter().map(|(check, ..)| Check::Metric(check));
+    answers.extend(asked.zip(counted));
     answers
-}
-
-/// Durations without buckets may be native histograms. A server that does not know these has none, and that is no error.
-async fn natively(context: &Context, question: Question<()>) -> Counted {
-    let mut counted = context.counting.ask(vec![question]).await;
-    match counted.pop() {
-        Some(Err(MetricError::Rejected(_))) | None => Ok(Vec::new()),
-        Some(counted) => counted,
-    }
 }
 
 /// Namespace and name.

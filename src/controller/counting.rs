@@ -90,6 +90,9 @@ impl Counting {
 
     /// The counters of each of these questions, in their order.
     pub(crate) async fn ask(&self, questions: Vec<Question<()>>) -> Vec<Counted> {
+        if questions.is_empty() {
+            return Vec::new();
+        }
         let mut replies = Vec::new();
         let _waits = Waits::in_line(&self.queue);
         for question in questions {

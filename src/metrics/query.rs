@@ -210,8 +210,7 @@ pub fn counts(subject: &Subject<'_>) -> Counts {
 ///
 /// If the metric is not one of counters.
 pub fn counters(subject: &Subject<'_>, plan: &MetricPlan) -> Result<CounterQuery, MetricError> {
-    let arms = [("canary", &subject.canary), ("stable", &subject.stable)];
-    counters_of(subject, plan, &arms)
+    counters_of(subject, plan, &both(subject))
 }
 
 /// The query for the raw counters of stable alone.
@@ -236,24 +235,14 @@ pub fn durations(subject: &Subject<'_>) -> Option<(String, f64)> {
 /// The query for the counters of both arms where durations are native histograms; `None`: the metric is not one of durations.
 #[must_use]
 pub fn native(subject: &Subject<'_>, plan: &MetricPlan) -> Option<CounterQuery> {
-    let counted = Counted::of(subject);
-    let bound = counted.series.bound(plan.limit.slower_than_ms?);
-    let mut parts = Vec::new();
-    for (label, arm) in [("canary", &subject.canary), ("stable", &subject.stable)] {
-        let selectors = (counted.select)(subject, arm);
-        if !selectors.is_empty() {
-            let kinds = counted.series.native(&selectors, bound)?;
-            parts.extend(
-                kinds.map(|(kind, vector)| labelled(&vector, "k", &format!("{label}.{kind}"))),
-            );
-        }
-    }
-    Some(CounterQuery {
-        parts,
-        process: counted.process,
-        slower_than: None,
-        pods: subject.canary.pods.len() + subject.stable.pods.len(),
-    })
+    let series = Counted::of(subject).series;
+    let bound = series.bound(plan.limit.slower_than_ms?);
+    let native = |selectors: &[String]| series.native(selectors, bound).into_iter().flatten();
+    Some(asked(subject, &both(subject), None, native))
+}
+
+fn both<'a>(subject: &'a Subject<'_>) -> [(&'static str, &'a ArmNames); 2] {
+    [("canary", &subject.canary), ("stable", &subject.stable)]
 }
 
 fn counters_of(
@@ -265,24 +254,36 @@ fn counters_of(
         let message = format!("{} is not measured by counters", plan.name);
         return Err(MetricError::Rejected(message));
     }
+    let series = Counted::of(subject).series;
+    let slower_than = plan.limit.slower_than_ms.map(|ms| series.bound(ms));
+    let kinds = |selectors: &[String]| series.kinds(selectors, slower_than.is_some());
+    Ok(asked(subject, arms, slower_than, kinds))
+}
+
+/// The query for these kinds of vectors of each arm that has series.
+fn asked<Kinds: IntoIterator<Item = (&'static str, String)>>(
+    subject: &Subject<'_>,
+    arms: &[(&str, &ArmNames)],
+    slower_than: Option<f64>,
+    kinds: impl Fn(&[String]) -> Kinds,
+) -> CounterQuery {
     let counted = Counted::of(subject);
-    let slower_than = plan.limit.slower_than_ms.map(|ms| counted.series.bound(ms));
     let mut parts = Vec::new();
     for (label, arm) in arms {
         let selectors = (counted.select)(subject, arm);
         if !selectors.is_empty() {
-            let kinds = counted.series.kinds(&selectors, slower_than.is_some());
+            let kinds = kinds(&selectors).into_iter();
             parts.extend(
                 kinds.map(|(kind, vector)| labelled(&vector, "k", &format!("{label}.{kind}"))),
             );
         }
     }
-    Ok(CounterQuery {
+    CounterQuery {
         parts,
         process: counted.process,
         slower_than,
         pods: arms.iter().map(|(_, arm)| arm.pods.len()).sum(),
-    })
+    }
 }
 
 /// The vector with a label of this value.

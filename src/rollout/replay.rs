@@ -159,7 +159,9 @@ impl Track<'_> {
     /// The newest sample of each process and arm at this time.
     fn at(&self, at: Moment) -> Vec<Counter> {
         let mut newest: BTreeMap<(&str, bool), &Counter> = BTreeMap::new();
-        for counter in self.samples.range(..=at).flat_map(|(_, counters)| counters) {
+        let stale = jiff::SignedDuration::from_secs_f64(STALE);
+        let recent = self.samples.range(Moment::new(at.timestamp() - stale)..=at);
+        for counter in recent.flat_map(|(_, counters)| counters) {
             newest.insert((&counter.process, counter.canary), counter);
         }
         let alive = newest.into_values();

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
+use crate::analysis::MetricPlan;
 use crate::cli::exit::Exit;
 use crate::cli::screen::{self, Palette};
 use crate::cli::simulate::problem::{Broken, Place, Problem};
 use crate::cli::simulate::{Form, cast, files, strict};
 use crate::crd::canary::Canary;
 use crate::metrics::{self, SUCCESS_RATE, Templates};
-use crate::rollout::observed::Severity;
+use crate::rollout::observed::{self, Severity};
 use crate::rollout::replay::{Ending, Recording, Replay, Rules, Unfit, replay};
 
 /// A Canary that says nothing of its analysis.
@@ -99,16 +100,19 @@ fn judged(
     recording: &Recording,
     dispersion: Option<f64>,
 ) -> Result<Replay, Unfit> {
-    let server = canary.spec.metrics_server.as_deref();
-    let provider = canary.spec.provider.as_deref().unwrap_or("gatewayapi:v1");
-    let server = Some(server.unwrap_or("http://recorded"));
-    let (metrics, _) = metrics::plan(canary, &Templates::new(), server, provider);
+    let (metrics, _) = planned(canary);
     let rules = Rules {
         metrics: &metrics,
         analysis: &canary.spec.analysis,
         dispersion,
     };
     replay(recording, rules)
+}
+
+/// The metrics of a Canary whose server is the recording.
+fn planned(canary: &Canary) -> (Vec<MetricPlan>, Vec<observed::Problem>) {
+    let provider = canary.spec.provider.as_deref().unwrap_or("gatewayapi:v1");
+    metrics::plan(canary, &Templates::new(), Some("http://recorded"), provider)
 }
 
 /// The Canary of the files, or one that leaves everything to the defaults.
@@ -125,10 +129,7 @@ fn canary(args: &EvaluateArgs, namespace: Option<&str>) -> Result<Canary, Broken
     }
     let canary = serde_json::from_value::<Canary>(manifest.object.clone());
     let canary = canary.map_err(|error| manifest.problem("spec", &error.to_string()))?;
-    let default = "http://recorded".to_owned();
-    let server = canary.spec.metrics_server.clone().unwrap_or(default);
-    let provider = canary.spec.provider.as_deref().unwrap_or("gatewayapi:v1");
-    let (_, problems) = metrics::plan(&canary, &Templates::new(), Some(&server), provider);
+    let (_, problems) = planned(&canary);
     let refused = problems
         .iter()
         .filter(|it| it.severity == Severity::Refused);
